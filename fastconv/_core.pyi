@@ -1,0 +1,51 @@
+"""The compiled loops. Axes are always (d, h, w); see the head of _core.pyx for the terms."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+_Taps = tuple[tuple[int, int], ...]
+
+class Phases:
+    in_step: tuple[int, ...]
+    out_step: tuple[int, ...]
+    groups: tuple[Any, ...]
+    complete: bool
+    pointwise: bool
+    def __init__(
+        self, axes: Sequence[Sequence[tuple[int, _Taps]]], in_step: Sequence[int], out_step: Sequence[int]
+    ) -> None: ...
+
+class Engine:
+    phases: Phases
+    isa: str
+    dtype: str
+    algorithm: str
+    def __init__(
+        self,
+        phases: Phases,
+        weight: NDArray[Any],
+        bias: NDArray[Any] | None,
+        groups: int,
+        out_channels: int,
+        in_channels: int,
+        weight_strides: Sequence[int],
+        bias_strides: Sequence[int],
+        algorithm: str = "auto",
+    ) -> None: ...
+    def run(self, x: NDArray[Any], y: NDArray[Any], origin: Sequence[int], threads: int) -> None: ...
+    def describe(self, x_shape: Sequence[int], y_shape: Sequence[int], threads: int = 1) -> dict[str, Any]: ...
+
+def shuffle(
+    x: NDArray[Any], y: NDArray[Any], itemsize: int, factors: Sequence[int], order: int, undo: bool, threads: int
+) -> None: ...
+def compiled_isas() -> tuple[str, ...]: ...
+def available_isas() -> tuple[str, ...]: ...
+def isa() -> str: ...
+def use_isa(name: str) -> None: ...
+def build_info() -> dict[str, str]: ...
+def stop_threads() -> None: ...
+def kernels(name: str) -> dict[str, Any]: ...
+def shuffle_table(ways: int, item_bytes: int, undo: bool) -> bytes: ...
+def fma_peak(rounds: int = 2000) -> float: ...

@@ -1,0 +1,72 @@
+/* Which instruction sets this build has, which of them this machine runs, and their tables of kernels. */
+#include "fastconv/kernels.h"
+
+static const char *const names[FC_ISA_COUNT] = {"baseline", "avx2", "avx512"};
+
+int fc_isa_compiled(int index) {
+#if defined(__x86_64__)
+    return index >= 0 && index < FC_ISA_COUNT;
+#else
+    return index == 0;
+#endif
+}
+
+/* __builtin_cpu_supports asks CPUID and, through XGETBV, whether the operating system saves the wider registers. */
+int fc_isa_usable(int index) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const int avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    return index == 0 || (index == 1 && avx2) || (index == 2 && avx2 && avx512);
+#else
+    return index == 0;
+#endif
+}
+
+const char *fc_isa_name(int index) { return names[index]; }
+
+/* Baseline first, then each better set overwrites. Filled once, under the GIL, when the module is imported. */
+const fc_isa *fc_isa_table(int index) {
+    static fc_isa tables[FC_ISA_COUNT];
+    fc_isa *t = &tables[index];
+    if (t->name) return t;
+    fc_fill__baseline(t);
+#if defined(__x86_64__)
+    if (index >= 1) fc_fill__avx2(t);
+    if (index >= 2) fc_fill__avx512(t);
+#endif
+    t->name = names[index];
+    return t;
+}
+
+int fc_isa_kernel(const fc_isa *table, int index, const char **name, fc_any_fn **kernel) {
+    const struct {
+        const char *name;
+        fc_any_fn *kernel;
+    } entries[] = {
+#define FC_REAL_KERNEL(family)                                                                                         \
+    {"f32_" #family, (fc_any_fn *)table->f32.family}, {"f64_" #family, (fc_any_fn *)table->f64.family},
+#define FC_BYTE_KERNEL(family) {"bytes_" #family, (fc_any_fn *)table->bytes.family},
+#include "fastconv/kernels.def"
+#undef FC_REAL_KERNEL
+#undef FC_BYTE_KERNEL
+    };
+    if (index < 0 || index >= (int)(sizeof entries / sizeof *entries)) return 0;
+    *name = entries[index].name;
+    *kernel = entries[index].kernel;
+    return 1;
+}
+
+void fc_shuffle_table(unsigned char *table, fc_index ways, fc_index item_bytes, int undo) {
+    const unsigned char none = 0x80; /* the byte shuffle writes 0 there */
+    for (fc_index i = 0; i < ways * ways * 16; i++) table[i] = none;
+    for (fc_index at = 0; at < ways * 16; at++) { /* byte of the fine row <-> byte `from` of coarse row j */
+        const fc_index item = at / item_bytes, j = item % ways;
+        const fc_index from = item / ways * item_bytes + at % item_bytes;
+        if (undo)
+            table[16 * (j * ways + at / 16) + from] = (unsigned char)(at % 16);
+        else
+            table[16 * (at / 16 * ways + j) + at % 16] = (unsigned char)from;
+    }
+}

@@ -1,0 +1,62 @@
+"""Declarations of include/fastconv: kernels.h and threads.h say what each means."""
+
+cdef extern from "fastconv/kernels.h" nogil:
+    ctypedef Py_ssize_t fc_index
+
+    enum:
+        FC_BLOCK_K
+        FC_MAX_WAYS
+        FC_ISA_COUNT
+
+    ctypedef struct fc_run:
+        fc_index first
+        fc_index count
+
+    ctypedef struct fc_image:
+        const void *pixels
+        fc_index channel
+        fc_index[2] pitch
+        fc_index[3] size
+        fc_index[3] step
+        fc_index[3] origin
+        fc_index[3] grid
+
+    ctypedef struct fc_real_kernels:
+        fc_index lanes
+        fc_index rows
+        fc_index columns
+        fc_index narrow
+        int (*pack_weights)(void *, const void *, fc_index, const fc_index *, fc_index, const fc_index *) noexcept nogil
+        fc_index (*pack_panel)(void *, const fc_image *, const fc_index *, fc_index, fc_index, fc_index, fc_index,
+                               int, fc_run *) noexcept nogil
+        void (*pack_strip)(void *, fc_index, const void *, fc_index, fc_index, fc_index, fc_index) noexcept nogil
+        void (*gemm)(fc_index, fc_index, const void *, const fc_run *, fc_index, const void *, const fc_index *,
+                     void *, fc_index, const void *) noexcept nogil
+        fc_index (*fma_peak)(fc_index, void *) noexcept nogil
+
+    ctypedef struct fc_byte_kernels:
+        void (*interleave)(void *, const void *const *, fc_index, fc_index, fc_index, fc_index,
+                           const unsigned char *, int) noexcept nogil
+        void (*deinterleave)(void *const *, const void *, fc_index, fc_index, fc_index, fc_index,
+                             const unsigned char *, int) noexcept nogil
+
+    ctypedef struct fc_isa:
+        const char *name
+        fc_real_kernels f32
+        fc_real_kernels f64
+        fc_byte_kernels bytes
+
+    ctypedef void fc_any_fn() noexcept
+    int fc_isa_kernel(const fc_isa *table, int index, const char **name, fc_any_fn **kernel)
+    int fc_isa_compiled(int index)
+    int fc_isa_usable(int index)
+    const fc_isa *fc_isa_table(int index)
+    const char *fc_isa_name(int index)
+    void fc_shuffle_table(unsigned char *table, fc_index ways, fc_index item_bytes, int undo)
+
+cdef extern from "fastconv/threads.h" nogil:
+    ctypedef void fc_work_fn(void *job, Py_ssize_t item, Py_ssize_t worker) noexcept nogil
+    enum:
+        FC_MAX_THREADS
+    void fc_parallel(fc_work_fn *work, void *job, Py_ssize_t items, Py_ssize_t threads)
+    void fc_stop_threads()

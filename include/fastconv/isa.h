@@ -1,0 +1,37 @@
+/* What every C unit of one instruction set shares: its name, its target, and how names are spelled.
+ *
+ * A unit in fastconv/_isa defines FC_ISA (baseline, avx2, avx512), opens FC_TARGET_BEGIN, includes kernels/all_*.h once
+ * per element type, and closes FC_TARGET_END. Branch on FC_ISA_AVX2 and FC_ISA_AVX512 only: inside Clang's target
+ * attribute __AVX2__ is not defined.
+ */
+#ifndef FASTCONV_ISA_H
+#define FASTCONV_ISA_H
+
+#define FC_PASTE_(a, b, c, d, e) a##b##c##d##e
+#define FC_PASTE(a, b, c, d, e) FC_PASTE_(a, b, c, d, e)
+
+/* fc_f32_gemm__avx2: the name of a kernel is its address (dtype, family, instruction set). */
+#define FC_KERNEL_NAME_(dtype, family, isa) fc_##dtype##_##family##__##isa
+#define FC_KERNEL_NAME(dtype, family, isa) FC_KERNEL_NAME_(dtype, family, isa)
+#define FC_NAME(family) FC_KERNEL_NAME(FC_DTYPE, family, FC_ISA)
+
+/* v_fma__f32_avx2: words and local helpers carry both as well, or the linker could keep the AVX-512 copy of a shared
+ * inline function and run it on a CPU without AVX-512. */
+#define FC_WORD(name) FC_PASTE(name##__, FC_DTYPE, _, FC_ISA, )
+
+#define FC_INLINE static inline __attribute__((always_inline))
+
+/* Arrays of vectors live in registers only when every loop over them is unrolled completely. */
+#if defined(__clang__)
+#define FC_UNROLL _Pragma("clang loop unroll(full)")
+#define FC_PRAGMA(text) _Pragma(#text)
+#define FC_TARGET_BEGIN(features) FC_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
+#define FC_TARGET_END _Pragma("clang attribute pop")
+#else
+#define FC_UNROLL _Pragma("GCC unroll 16")
+#define FC_PRAGMA(text) _Pragma(#text)
+#define FC_TARGET_BEGIN(features) FC_PRAGMA(GCC push_options) FC_PRAGMA(GCC target(features))
+#define FC_TARGET_END _Pragma("GCC pop_options")
+#endif
+
+#endif

@@ -1,0 +1,118 @@
+/* The table of kernels: one per instruction set, complete in the portable baseline, then overwritten by better ones.
+ *
+ * Every index and stride is a number of elements unless its name says bytes. A kernel does one block of work: it
+ * allocates nothing, starts no thread, knows no Python, and trusts its arguments.
+ */
+#ifndef FASTCONV_KERNELS_H
+#define FASTCONV_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef ptrdiff_t fc_index;
+
+enum {
+    FC_BLOCK_K = 256,     /* products summed in registers before they are added to the output: see kernels/gemm.h */
+    FC_MAX_COLUMNS = 64,  /* no tile is wider, on any instruction set */
+    FC_MAX_WAYS = 16      /* rows that the byte movers interleave in registers */
+};
+
+/* Live rows of a panel: weights first, first + 1, ... first + count - 1 of the block. Taps that fall on padding for
+ * every pixel of the tile are left out of the panel, so the rows in use are a few runs of the block's rows. */
+typedef struct {
+    fc_index first, count;
+} fc_run;
+
+/* The image that pixels are gathered from: output position q of an axis reads input q*step + origin + offset of the
+ * tap; positions outside [0, size) are padding. */
+typedef struct {
+    const void *pixels;   /* element (0, 0, 0, 0) of the first channel to gather */
+    fc_index channel;     /* stride from channel to channel */
+    fc_index pitch[2];    /* strides of the axes d and h; that of w is 1 */
+    fc_index size[3];     /* input size of d, h, w */
+    fc_index step[3];     /* input positions per output position */
+    fc_index origin[3];   /* minus the padding at the low side */
+    fc_index grid[3];     /* output size of d, h, w */
+} fc_image;
+
+/* ---- element kernels: void stands for the element type of the table ---- */
+
+/* a[k*rows + r] = w[row_offset[r] + k_offset[k]]; returns nonzero if one of them is NaN or infinite. */
+typedef int fc_pack_weights_fn(void *a, const void *w, fc_index rows, const fc_index *row_offset, fc_index count,
+                               const fc_index *k_offset);
+
+/* kernels/panel.h: gathers count pixels from flat output position `pixel` on, one row per tap and channel, taps outermost;
+ * tap_offset holds (d, h, w) per tap. Returns the number of runs written; with skip_dead, rows that would be zero
+ * throughout are left out. */
+typedef fc_index fc_pack_panel_fn(void *panel, const fc_image *image, const fc_index *tap_offset, fc_index taps,
+                                  fc_index channels, fc_index pixel, fc_index count, int skip_dead, fc_run *runs);
+
+/* kernels/strip.h: one input row, zero-padded and split by its position modulo step, into step rows of `pitch`. */
+typedef void fc_pack_strip_fn(void *strip, fc_index pitch, const void *row, fc_index width, fc_index first,
+                              fc_index step, fc_index count);
+
+/* kernels/gemm.h: c[r][n] = start[r][n] + sum_k a[k][r] * b[b_row[k] + n]. */
+typedef void fc_gemm_fn(fc_index rows, fc_index columns, const void *a, const fc_run *runs, fc_index n_runs,
+                        const void *b, const fc_index *b_row, void *c, fc_index c_stride, const void *bias);
+
+/* kernels/peak.h: runs `rounds` times 1024 independent multiply-adds of vectors; returns the multiply-adds per round. */
+typedef fc_index fc_fma_peak_fn(fc_index rounds, void *sink);
+
+/* ---- byte kernels: any element size, in bytes ---- */
+
+/* kernels/shuffle.h: fine[q*step + j] = coarse[j][q] for j < ways, q < count; `table` is from fc_shuffle_table. */
+typedef void fc_interleave_fn(void *fine, const void *const *coarse, fc_index ways, fc_index step, fc_index count,
+                              fc_index item_bytes, const unsigned char *table, int stream);
+/* ... and back: coarse[j][q] = fine[q*step + j]. */
+typedef void fc_deinterleave_fn(void *const *coarse, const void *fine, fc_index ways, fc_index step, fc_index count,
+                                fc_index item_bytes, const unsigned char *table, int stream);
+
+/* ---- the tables ---- */
+
+typedef struct {
+    fc_index lanes;    /* elements of a vector */
+    fc_index rows;     /* most rows of a gemm tile */
+    fc_index columns;  /* columns of a packed panel: two vectors */
+    fc_index narrow;   /* up to this many rows a tile may be four vectors wide */
+#define FC_REAL_KERNEL(family) fc_##family##_fn *family;
+#define FC_BYTE_KERNEL(family)
+#include "kernels.def"
+#undef FC_REAL_KERNEL
+#undef FC_BYTE_KERNEL
+} fc_real_kernels;
+
+typedef struct {
+#define FC_REAL_KERNEL(family)
+#define FC_BYTE_KERNEL(family) fc_##family##_fn *family;
+#include "kernels.def"
+#undef FC_REAL_KERNEL
+#undef FC_BYTE_KERNEL
+} fc_byte_kernels;
+
+typedef struct {
+    const char *name;
+    fc_real_kernels f32, f64;
+    fc_byte_kernels bytes;
+} fc_isa;
+
+enum { FC_ISA_COUNT = 3 };
+
+/* fastconv/_isa/dispatch.c */
+int fc_isa_compiled(int index);         /* is there code for it in this build? */
+int fc_isa_usable(int index);           /* does this CPU run it, and does its OS save the registers? */
+const fc_isa *fc_isa_table(int index);  /* 0 baseline, 1 avx2, 2 avx512 */
+const char *fc_isa_name(int index);
+
+/* Entry `index` of a table by name ("f32_gemm") and address, for the kernel tests; 0 behind the last. */
+typedef void fc_any_fn(void);
+int fc_isa_kernel(const fc_isa *table, int index, const char **name, fc_any_fn **kernel);
+
+/* each fastconv/_isa unit: overwrites what it does better */
+void fc_fill__baseline(fc_isa *table);
+void fc_fill__avx2(fc_isa *table);
+void fc_fill__avx512(fc_isa *table);
+
+/* Byte-shuffle masks for interleaving `ways` rows of item_bytes: ways*ways*16 bytes. kernels/shuffle.h says how. */
+void fc_shuffle_table(unsigned char *table, fc_index ways, fc_index item_bytes, int undo);
+
+#endif

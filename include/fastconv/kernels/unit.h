@@ -1,0 +1,55 @@
+/* The body of a fastconv/_isa unit: both element types, then the function that enters the kernels into the table.
+ *
+ * The unit has defined FC_ISA, FC_SIMD (the header of its vocabulary), FC_ROWS and FC_NARROW, FC_BYTES if it has byte
+ * kernels of its own, and has opened its target.
+ */
+#define FC_DTYPE f32
+#define FC_IS_F32 1
+#define real float
+#include "fastconv/simd/words.h"
+#include FC_SIMD
+#include "fastconv/kernels/all_real.h"
+static const fc_index FC_WORD(lanes) = V_LANES;
+#include "fastconv/simd/end.h"
+#undef real
+#undef FC_IS_F32
+#undef FC_DTYPE
+
+#define FC_DTYPE f64
+#define FC_IS_F32 0
+#define real double
+#include "fastconv/simd/words.h"
+#include FC_SIMD
+#include "fastconv/kernels/all_real.h"
+static const fc_index FC_WORD(lanes) = V_LANES;
+#include "fastconv/simd/end.h"
+#undef real
+#undef FC_IS_F32
+#undef FC_DTYPE
+
+#if FC_BYTES
+#include "fastconv/kernels/shuffle.h"
+#endif
+
+static void FC_PASTE(fill_real__, FC_ISA, , , )(fc_real_kernels *t, fc_index lanes) {
+    t->lanes = lanes;
+    t->rows = FC_ROWS;
+    t->columns = 2 * lanes;
+    t->narrow = FC_NARROW;
+}
+
+void FC_PASTE(fc_fill__, FC_ISA, , , )(fc_isa *table) {
+    FC_PASTE(fill_real__, FC_ISA, , , )(&table->f32, FC_PASTE(lanes__, f32, _, FC_ISA, ));
+    FC_PASTE(fill_real__, FC_ISA, , , )(&table->f64, FC_PASTE(lanes__, f64, _, FC_ISA, ));
+#define FC_REAL_KERNEL(family)                                                                                         \
+    table->f32.family = FC_KERNEL_NAME(f32, family, FC_ISA);                                                           \
+    table->f64.family = FC_KERNEL_NAME(f64, family, FC_ISA);
+#if FC_BYTES
+#define FC_BYTE_KERNEL(family) table->bytes.family = FC_KERNEL_NAME(bytes, family, FC_ISA);
+#else
+#define FC_BYTE_KERNEL(family)
+#endif
+#include "fastconv/kernels.def"
+#undef FC_REAL_KERNEL
+#undef FC_BYTE_KERNEL
+}

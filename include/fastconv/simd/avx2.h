@@ -1,0 +1,38 @@
+/* The vocabulary in AVX2 and FMA: 32-byte vectors, masks in vector registers. */
+#if FC_IS_F32
+typedef __m256 v_t;
+#define FC_AVX(op) _mm256_##op##_ps
+#else
+typedef __m256d v_t;
+#define FC_AVX(op) _mm256_##op##_pd
+#endif
+typedef __m256i m_t;
+#define V_LANES ((int)(32 / sizeof(real)))
+#define V_REGISTERS 16
+
+FC_INLINE v_t v_zero(void) { return FC_AVX(setzero)(); }
+FC_INLINE v_t v_set1(real x) { return FC_AVX(set1)(x); }
+FC_INLINE v_t v_load(const real *p) { return FC_AVX(loadu)(p); }
+FC_INLINE void v_store(real *p, v_t v) { FC_AVX(storeu)(p, v); }
+FC_INLINE m_t v_mask(uint32_t bits) {
+#if FC_IS_F32
+    const m_t lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    return _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32((int)bits), lane), lane);
+#else
+    const m_t lane = _mm256_setr_epi64x(1, 2, 4, 8);
+    return _mm256_cmpeq_epi64(_mm256_and_si256(_mm256_set1_epi64x((long long)bits), lane), lane);
+#endif
+}
+FC_INLINE v_t v_load_m(const real *p, m_t m) { return FC_AVX(maskload)(p, m); }
+FC_INLINE void v_store_m(real *p, m_t m, v_t v) { FC_AVX(maskstore)(p, m, v); }
+FC_INLINE v_t v_add(v_t a, v_t b) { return FC_AVX(add)(a, b); }
+FC_INLINE v_t v_fma(v_t a, v_t b, v_t c) { return FC_AVX(fmadd)(a, b, c); }
+FC_INLINE v_t v_even(v_t a, v_t b) {
+#if FC_IS_F32 /* a0 a2 b1 b3 | a4 a6 b5 b7, then the middle halves change places */
+    v_t pairs = _mm256_shuffle_ps(a, b, _MM_SHUFFLE(3, 1, 2, 0));
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(pairs), _MM_SHUFFLE(3, 1, 2, 0)));
+#else /* a0 b1 | a2 b3 */
+    return _mm256_permute4x64_pd(_mm256_shuffle_pd(a, b, 10), _MM_SHUFFLE(3, 1, 2, 0));
+#endif
+}
+#undef FC_AVX

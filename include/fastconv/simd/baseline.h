@@ -1,0 +1,37 @@
+/* The vocabulary in portable C: 16-byte vectors of the compiler's own (SSE2 on x86-64, NEON on aarch64, or plain code).
+ * Multiply and add are rounded separately. */
+typedef real v_t __attribute__((vector_size(16)));
+typedef uint32_t m_t;
+#define V_LANES ((int)(16 / sizeof(real)))
+#define V_REGISTERS 16
+
+FC_INLINE v_t v_set1(real x) {
+    v_t v;
+    for (int i = 0; i < V_LANES; i++) v[i] = x;
+    return v;
+}
+FC_INLINE v_t v_zero(void) { return v_set1(0); }
+FC_INLINE v_t v_load(const real *p) {
+    v_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+FC_INLINE void v_store(real *p, v_t v) { memcpy(p, &v, sizeof v); }
+FC_INLINE m_t v_mask(uint32_t bits) { return bits; }
+FC_INLINE v_t v_load_m(const real *p, m_t m) {
+    v_t v = v_zero();
+    for (int i = 0; i < V_LANES; i++)
+        if (m >> i & 1) v[i] = p[i];
+    return v;
+}
+FC_INLINE void v_store_m(real *p, m_t m, v_t v) {
+    for (int i = 0; i < V_LANES; i++)
+        if (m >> i & 1) p[i] = v[i];
+}
+FC_INLINE v_t v_add(v_t a, v_t b) { return a + b; }
+FC_INLINE v_t v_fma(v_t a, v_t b, v_t c) { return a * b + c; }
+FC_INLINE v_t v_even(v_t a, v_t b) {
+    v_t v;
+    for (int i = 0; i < V_LANES / 2; i++) v[i] = a[2 * i], v[V_LANES / 2 + i] = b[2 * i + 1];
+    return v;
+}

@@ -1,0 +1,26 @@
+/* The vector vocabulary: all that a kernel may say. Included before a simd/<isa>.h, undone by simd/end.h.
+ *
+ *   real                   the element type, float or double
+ *   v_t, m_t, V_LANES      a vector, a mask of lanes, and how many lanes there are
+ *   V_REGISTERS            how many vector registers
+ *   v_zero()  v_set1(x)    all lanes 0, all lanes x
+ *   v_load(p)  v_store(p, v)          V_LANES elements, any alignment
+ *   v_mask(bits)           lane i is on where bit i of a uint32_t is
+ *   v_load_m(p, m)         lanes off read 0, and their memory is not touched
+ *   v_store_m(p, m, v)     lanes off are not written
+ *   v_add(a, b)            a + b
+ *   v_fma(a, b, c)         a*b + c; rounded once where the instruction set can, twice in the baseline
+ *   v_even(a, b)           with a = p[0..L) and b = p[L-1..2L-1): p[0], p[2], ... p[2L-2]
+ */
+#define v_t FC_WORD(v_t)
+#define m_t FC_WORD(m_t)
+#define v_zero FC_WORD(v_zero)
+#define v_set1 FC_WORD(v_set1)
+#define v_load FC_WORD(v_load)
+#define v_store FC_WORD(v_store)
+#define v_mask FC_WORD(v_mask)
+#define v_load_m FC_WORD(v_load_m)
+#define v_store_m FC_WORD(v_store_m)
+#define v_add FC_WORD(v_add)
+#define v_fma FC_WORD(v_fma)
+#define v_even FC_WORD(v_even)
