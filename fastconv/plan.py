@@ -1,0 +1,541 @@
+"""Layers: weights packed once, called many times.
+
+A layer joins an operator of `fastconv.geometry` (channels, phases, taps) with the numbers, packed by the core for the
+instruction set at hand. It is immutable, takes inputs of any size, and may be shared between threads. The functions of
+`fastconv.conv`, `fastconv.transposed` and `fastconv.shuffle` build a layer for one call: there is one way through.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import isfinite
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from . import _core
+from ._arrays import as_array, check_out, compute_dtype, flat, float_array, keep, lies_in_planes, result_dtype, rows
+from ._config import get_num_threads
+from .geometry import (
+    check_bias,
+    convolution,
+    exact,
+    five_axes,
+    int_entries,
+    lift,
+    placement,
+    transposed_convolution,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike, NDArray
+    from typing_extensions import Self
+
+    from .geometry import Convolution, Ints, Padding, PadLike, Placement, TransposedConvolution
+
+__all__ = [
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
+    "SubpixelConv2d",
+]
+
+ALGORITHMS = ("auto", "direct")
+
+
+class Engine(Protocol):
+    """Packed weights that can be run: `_core.Engine`, or one of the two wrappers below."""
+
+    def run(self, x: NDArray[Any], y: NDArray[Any], origin: tuple[int, ...], threads: int) -> None:
+        """Compute y, (N, C_out, D, H, W), from x, (N, C_in, D, H, W): aligned, native, of the dtype of the weights.
+
+        Entries on the last axis of x lie side by side; its other strides are free, and it may be read-only. Each
+        y[n, c] is C-contiguous. The two do not overlap. The stride of an axis with one entry, or of an empty array,
+        means nothing. `origin` is the input position of the first output's offset 0.
+        """
+
+    def describe(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...], threads: int) -> dict[str, Any]:
+        """Tell what `run` would do on arrays of these shapes."""
+
+
+@lru_cache(maxsize=256)
+def _terms(operator: Convolution | TransposedConvolution) -> tuple:
+    """Return an operator in the core's terms: its phases, and the channels of a group and strides of its weights."""
+    return _core.Phases(*operator.phases()), *operator.core_channels, *operator.layout()
+
+
+class _Layer:
+    """What all layers share: weights, engines per dtype, and the call."""
+
+    __slots__ = ("_algorithm", "_bias", "_compute", "_dtype", "_engines", "_operator", "_weight")
+    _ndim: int
+    _set: Callable[..., None]  # takes what __init__ takes, in an order of its own
+    _settings: tuple[str, ...]  # of the repr
+
+    def _bind(self, operator: Any, weight: NDArray[Any], bias: ArrayLike | None, algorithm: str) -> None:
+        if algorithm not in ALGORITHMS:
+            raise ValueError(f"algorithm must be one of {ALGORITHMS}, got {algorithm!r}")
+        if bias is None:
+            self._dtype = result_dtype(weight.dtype)
+        else:
+            bias = float_array("bias", bias)
+            check_bias(bias.shape, operator.bias_channels)
+            self._dtype = result_dtype(weight.dtype, bias.dtype)
+        self._compute = compute_dtype(self._dtype)
+        self._operator = operator
+        self._weight = weight
+        self._bias = bias
+        self._algorithm = algorithm
+        self._engines: dict[np.dtype[Any], Engine] = {}
+
+    def _keep(self) -> None:
+        """Make the weights the layer's own and pack them."""
+        self._weight = keep(self._weight)
+        if self._bias is not None:
+            self._bias = keep(self._bias)
+        self._engine(self._compute)
+
+    @classmethod
+    def _borrow(cls, *arguments: Any) -> Self:
+        """Make a layer for one call, on the caller's own weights, which it packs only once the input has passed."""
+        layer = cls.__new__(cls)
+        layer._set(*arguments)
+        return layer
+
+    def _apply(self, input: ArrayLike, out: NDArray[Any] | None, output_size: tuple | None = None) -> NDArray[Any]:
+        x = as_array("input", input)
+        dtype, compute = (self._dtype, self._compute) if x.dtype == self._dtype else self._promoted(x)
+        place = placement(self._operator, x.shape, compute.itemsize, output_size)
+        if out is None:
+            y = self._run(x, np.empty(place.shape, compute), place)
+            return y if compute == dtype else y.astype(dtype)
+        target = check_out(out, place.shape, dtype)
+        if target.dtype == compute and lies_in_planes(target, self._ndim) and not np.may_share_memory(target, x):
+            self._run(x, target, place)
+        else:
+            target[...] = self._run(x, np.empty(place.shape, compute), place)
+        return out
+
+    def _run(self, x: NDArray[Any], y: NDArray[Any], place: Placement) -> NDArray[Any]:
+        """Fill y, which lies as the core wants it. It may overlap the caller's weights: the engine has its own."""
+        if y.size:
+            x = rows(x, y.dtype)
+            self._engine(y.dtype).run(x[place.lift], y[place.lift], place.origin, get_num_threads())
+        return y
+
+    def _promoted(self, x: NDArray[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
+        """Return the dtype of the result on an input of another dtype than the layer's, and what it computes in."""
+        dtype = result_dtype(float_array("input", x).dtype, self._dtype)
+        return dtype, compute_dtype(dtype)
+
+    def _engine(self, compute: np.dtype[Any]) -> Engine:
+        """Return the engine for a compute dtype: the layer's own, or a wider one packed when an input calls for it.
+
+        Two threads may both pack it; setdefault lets one of the two win.
+        """
+        return self._engines.get(compute) or self._engines.setdefault(compute, self._pack(compute))
+
+    def _pack(self, compute: np.dtype[Any]) -> Engine:
+        return self._core_engine(self._operator, flat(self._weight, compute))
+
+    def _core_engine(self, operator: Convolution | TransposedConvolution, weight: NDArray[Any]) -> _core.Engine:
+        bias = None if self._bias is None else flat(self._bias, weight.dtype)
+        phases, outputs, inputs, strides, bias_strides = _terms(operator)
+        return _core.Engine(
+            phases, weight, bias, operator.groups, outputs, inputs, strides, bias_strides, self._algorithm
+        )
+
+    def describe(self, shape: tuple[int, ...]) -> dict[str, Any]:
+        """Return what would run on an input of this shape in the layer's own dtype: algorithm, ISA, output shape."""
+        shape = int_entries("shape", shape, 0)
+        output = placement(self._operator, shape, self._compute.itemsize, None).shape
+        sides = five_axes(shape, self._ndim), five_axes(output, self._ndim)
+        return {**self._engine(self._compute).describe(*sides, get_num_threads()), "output_shape": output}
+
+    def __repr__(self) -> str:
+        operator = self._operator
+        settings = "".join(f", {name}={getattr(self, name)}" for name in self._settings)
+        return (
+            f"{type(self).__name__}({operator.in_channels} -> {operator.out_channels} channels, "
+            f"kernel={operator.kernel}{settings}, bias={self._bias is not None}, dtype={self._dtype.name})"
+        )
+
+    def __reduce__(self) -> tuple:
+        return _restore, (type(self), self._operator, self._weight, self._bias, self._algorithm)
+
+    weight = property(attrgetter("_weight"), doc="The weight, as a read-only copy.")
+    bias = property(attrgetter("_bias"), doc="The bias, as a read-only copy, or None.")
+    dtype = property(attrgetter("_dtype"), doc="The promoted dtype of weight and bias.")
+    stride = property(attrgetter("_operator.stride"), doc="The stride on each spatial axis.")
+    padding = property(attrgetter("_operator.padding"), doc='The (lo, hi) padding on each spatial axis, or a "same".')
+    dilation = property(attrgetter("_operator.dilation"), doc="The dilation on each spatial axis.")
+    groups = property(attrgetter("_operator.groups"), doc="The number of groups.")
+
+
+def _restore(kind: type[_Layer], *state: Any) -> _Layer:
+    """Make a copied or unpickled layer, packed for the machine that it is on now."""
+    layer = kind.__new__(kind)
+    layer._bind(*state)
+    layer._keep()
+    return layer
+
+
+# Convolution ----------------------------------------------------------------------------------------------------------
+
+
+class _Conv(_Layer):
+    __slots__ = ()
+    _settings: tuple[str, ...] = ("stride", "padding", "dilation", "groups")
+
+    def __init__(
+        self,
+        weight: ArrayLike,
+        bias: ArrayLike | None = None,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        groups: int = 1,
+        *,
+        algorithm: str = "auto",
+    ) -> None:
+        self._set(weight, bias, stride, padding, dilation, groups, algorithm)
+        self._keep()
+
+    def _set(
+        self,
+        weight: ArrayLike,
+        bias: ArrayLike | None,
+        stride: Ints,
+        padding: Padding,
+        dilation: Ints,
+        groups: int,
+        algorithm: str,
+        upscale_factor: Ints = 1,
+    ) -> None:
+        weight = float_array("weight", weight)
+        operator = convolution(
+            self._ndim,
+            weight.shape,
+            exact("stride", stride),
+            exact("padding", padding),
+            exact("dilation", dilation),
+            exact("groups", groups),
+            exact("upscale_factor", upscale_factor),
+        )
+        self._bind(operator, weight, bias, algorithm)
+
+    def __call__(self, input: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Convolve `input`, of any batch and image size; write to `out` if given."""
+        return self._apply(input, out)
+
+    algorithm = property(attrgetter("_algorithm"), doc="What was asked for; `describe` tells what runs.")
+
+
+class Conv1d(_Conv):
+    """A 1-D convolution with its weights packed once: ``Conv1d(...)(x)`` is ``conv1d(x, ...)``.
+
+    Parameters
+    ----------
+    weight, bias, stride, padding, dilation, groups, algorithm
+        As in `fastconv.conv1d`. The layer keeps its own copy of the weights.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import Conv1d
+    >>> difference = Conv1d(np.array([[[-1.0, 1.0]]]))
+    >>> difference(np.array([[1.0, 4.0, 9.0]]))
+    array([[3., 5.]])
+    """
+
+    __slots__ = ()
+    _ndim = 1
+
+
+class Conv2d(_Conv):
+    """A 2-D convolution with its weights packed once: ``Conv2d(...)(x)`` is ``conv2d(x, ...)``.
+
+    Parameters
+    ----------
+    weight, bias, stride, padding, dilation, groups, algorithm
+        As in `fastconv.conv2d`. The layer keeps its own copy of the weights.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import Conv2d
+    >>> layer = Conv2d(np.ones((8, 3, 3, 3), np.float32), padding="same")
+    >>> layer(np.ones((1, 3, 32, 48), np.float32)).shape
+    (1, 8, 32, 48)
+    >>> layer
+    Conv2d(3 -> 8 channels, kernel=(3, 3), stride=(1, 1), padding=same, dilation=(1, 1), groups=1, bias=False, \
+dtype=float32)
+    """
+
+    __slots__ = ()
+    _ndim = 2
+
+
+class Conv3d(_Conv):
+    """A 3-D convolution with its weights packed once: ``Conv3d(...)(x)`` is ``conv3d(x, ...)``.
+
+    Parameters
+    ----------
+    weight, bias, stride, padding, dilation, groups, algorithm
+        As in `fastconv.conv3d`. The layer keeps its own copy of the weights.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import Conv3d
+    >>> layer = Conv3d(np.ones((4, 1, 3, 3, 3)), stride=2)
+    >>> layer(np.ones((1, 9, 9, 9))).shape
+    (4, 4, 4, 4)
+    """
+
+    __slots__ = ()
+    _ndim = 3
+
+
+class SubpixelConv2d(_Conv):
+    """A convolution and a pixel shuffle in one: ``SubpixelConv2d(...)(x)`` is ``subpixel_conv2d(x, ...)``.
+
+    Parameters
+    ----------
+    weight, bias, upscale_factor, stride, padding, dilation, groups, algorithm
+        As in `fastconv.subpixel_conv2d`. The layer keeps its own copy of the weights.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import SubpixelConv2d
+    >>> layer = SubpixelConv2d(np.ones((12, 8, 3, 3), np.float32), None, 2, padding=1)
+    >>> layer(np.ones((1, 8, 16, 16), np.float32)).shape
+    (1, 3, 32, 32)
+    """
+
+    __slots__ = ()
+    _ndim = 2
+    _settings = ("upscale_factor", *_Conv._settings)
+
+    def __init__(
+        self,
+        weight: ArrayLike,
+        bias: ArrayLike | None,
+        upscale_factor: Ints,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        groups: int = 1,
+        *,
+        algorithm: str = "auto",
+    ) -> None:
+        self._set(weight, bias, stride, padding, dilation, groups, algorithm, upscale_factor)
+        self._keep()
+
+    def _pack(self, compute: np.dtype[Any]) -> Engine:
+        if self._operator.splits_evenly():
+            return super()._pack(compute)
+        plain = self._core_engine(self._operator.plain(), flat(self._weight, compute))
+        return _ThenShuffled(plain, self._operator.factor)
+
+    upscale_factor = property(attrgetter("_operator.factor"), doc="The upscale factor on each spatial axis.")
+
+
+class _ThenShuffled:
+    """A convolution shuffled afterwards, where output channels of the shuffle straddle the groups.
+
+    The core's phases cannot cross groups, and such a layer is rare: NumPy moves the entries.
+    """
+
+    __slots__ = ("_engine", "_factor")
+
+    def __init__(self, engine: _core.Engine, factor: tuple[int, ...]) -> None:
+        self._engine = engine
+        self._factor = factor
+
+    def run(self, x: NDArray[Any], y: NDArray[Any], origin: tuple[int, ...], threads: int) -> None:
+        coarse = np.empty(self._coarse(y.shape), y.dtype)
+        self._engine.run(x, coarse, origin, threads)
+        n, _, _, height, width = coarse.shape
+        fh, fw = self._factor
+        residues = coarse.reshape(n, -1, fh, fw, height, width)
+        y.reshape(n, -1, height, fh, width, fw)[...] = residues.transpose(0, 1, 4, 2, 5, 3)
+
+    def describe(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...], threads: int) -> dict[str, Any]:
+        return self._engine.describe(x_shape, self._coarse(y_shape), threads)
+
+    def _coarse(self, fine: tuple[int, ...]) -> tuple[int, ...]:
+        n, channels, depth, height, width = fine
+        fh, fw = self._factor
+        return n, channels * fh * fw, depth, height // fh, width // fw
+
+
+# Transposed convolution -----------------------------------------------------------------------------------------------
+
+
+class _ConvTranspose(_Layer):
+    __slots__ = ()
+    _settings = ("stride", "padding", "output_padding", "groups", "dilation")
+
+    def __init__(
+        self,
+        weight: ArrayLike,
+        bias: ArrayLike | None = None,
+        stride: Ints = 1,
+        padding: PadLike = 0,
+        output_padding: Ints = 0,
+        groups: int = 1,
+        dilation: Ints = 1,
+    ) -> None:
+        self._set(weight, bias, stride, padding, output_padding, groups, dilation)
+        self._keep()
+
+    def _set(
+        self,
+        weight: ArrayLike,
+        bias: ArrayLike | None,
+        stride: Ints,
+        padding: PadLike,
+        output_padding: Ints,
+        groups: int,
+        dilation: Ints,
+    ) -> None:
+        weight = float_array("weight", weight)
+        operator = transposed_convolution(
+            self._ndim,
+            weight.shape,
+            exact("stride", stride),
+            exact("padding", padding),
+            exact("output_padding", output_padding),
+            exact("groups", groups),
+            exact("dilation", dilation),
+        )
+        self._bind(operator, weight, bias, "auto")
+
+    def __call__(
+        self, input: ArrayLike, *, output_size: Ints | None = None, out: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
+        """Transpose-convolve `input`, of any batch and image size; write to `out` if given."""
+        return self._apply(input, out, None if output_size is None else int_entries("output_size", output_size, 0))
+
+    def _pack(self, compute: np.dtype[Any]) -> Engine:
+        weight = flat(self._weight, compute)
+        # A sum of squares is finite only if every entry is, and reads the weights once; overflow merely costs a look.
+        if isfinite(weight.dot(weight)) or (finite := np.isfinite(weight)).all():
+            return self._core_engine(self._operator, weight)
+        # The stand-in has the sign of the infinity: an infinite input times it is the same, any other next to nothing.
+        stand_in = np.copysign(np.finfo(compute).tiny, weight)
+        engine = self._core_engine(self._operator, np.where(finite, weight, stand_in))
+        return _WithNonFinite(engine, self._operator, np.where(finite, 0, weight))
+
+    output_padding = property(attrgetter("_operator.output_padding"), doc="What is added to each spatial axis.")
+
+
+class ConvTranspose1d(_ConvTranspose):
+    """A 1-D transposed convolution with its weights packed once: the layer of `conv_transpose1d`.
+
+    Parameters
+    ----------
+    weight, bias, stride, padding, output_padding, groups, dilation
+        As in `fastconv.conv_transpose1d`. The layer keeps its own copy of the weights.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import ConvTranspose1d
+    >>> layer = ConvTranspose1d(np.array([[[1.0, 1.0]]]), stride=2)
+    >>> layer(np.array([[1.0, 2.0]]))
+    array([[1., 1., 2., 2.]])
+    """
+
+    __slots__ = ()
+    _ndim = 1
+
+
+class ConvTranspose2d(_ConvTranspose):
+    """A 2-D transposed convolution with its weights packed once: the layer of `conv_transpose2d`.
+
+    Parameters
+    ----------
+    weight, bias, stride, padding, output_padding, groups, dilation
+        As in `fastconv.conv_transpose2d`. The layer keeps its own copy of the weights.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import ConvTranspose2d
+    >>> layer = ConvTranspose2d(np.ones((8, 4, 3, 3), np.float32), stride=2, padding=1)
+    >>> x = np.ones((1, 8, 16, 16), np.float32)
+    >>> layer(x).shape, layer(x, output_size=32).shape
+    ((1, 4, 31, 31), (1, 4, 32, 32))
+    """
+
+    __slots__ = ()
+    _ndim = 2
+
+
+class ConvTranspose3d(_ConvTranspose):
+    """A 3-D transposed convolution with its weights packed once: the layer of `conv_transpose3d`.
+
+    Parameters
+    ----------
+    weight, bias, stride, padding, output_padding, groups, dilation
+        As in `fastconv.conv_transpose3d`. The layer keeps its own copy of the weights.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastconv import ConvTranspose3d
+    >>> layer = ConvTranspose3d(np.ones((2, 1, 2, 2, 2)), stride=2)
+    >>> layer(np.ones((2, 4, 4, 4))).shape
+    (1, 8, 8, 8)
+    """
+
+    __slots__ = ()
+    _ndim = 3
+
+
+class _WithNonFinite:
+    """A transposed convolution whose weights hold infinities or NaNs.
+
+    Positions outside the input contribute nothing, but the core multiplies them as zeros, and 0 * inf is NaN. So the
+    core runs on finite weights, and each of the others is added to just those outputs that its inputs reach.
+    """
+
+    __slots__ = ("_engine", "_entries", "_operator")
+
+    def __init__(self, engine: _core.Engine, operator: TransposedConvolution, weight: NDArray[Any]) -> None:
+        self._engine = engine
+        self._operator = operator
+        weight = weight.reshape(*operator.weight_shape[:2], *lift(operator.kernel, 1))
+        self._entries = [(tuple(at), weight[tuple(at)]) for at in np.argwhere(weight).tolist()]
+
+    def run(self, x: NDArray[Any], y: NDArray[Any], origin: tuple[int, ...], threads: int) -> None:
+        self._engine.run(x, y, origin, threads)
+        outputs, inputs = self._operator.core_channels
+        with np.errstate(all="ignore"):  # inf * 0 and inf - inf are NaN by IEEE 754, and no surprise here
+            for (channel, row, *taps), value in self._entries:
+                reach = [self._reach(axis, tap, x, y) for axis, tap in enumerate(taps)]
+                sources, targets = zip(*reach, strict=True)
+                target = channel // inputs * outputs + row
+                y[(slice(None), target, *targets)] += value * x[(slice(None), channel, *sources)]
+
+    def _reach(self, axis: int, tap: int, x: NDArray[Any], y: NDArray[Any]) -> tuple[slice, slice]:
+        """Return the inputs of a spatial axis that a tap carries into the output, and the outputs they reach."""
+        operator = self._operator
+        stride, dilation = lift(operator.stride, 1)[axis], lift(operator.dilation, 1)[axis]
+        shift = tap * dilation - lift(operator.padding, (0, 0))[axis][0]  # input i reaches output i * stride + shift
+        first = max(0, -(shift // stride))
+        stop = max(first, min(x.shape[2 + axis], (y.shape[2 + axis] - 1 - shift) // stride + 1))
+        start = first * stride + shift
+        return slice(first, stop), slice(start, start + (stop - first) * stride, stride)
+
+    def describe(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...], threads: int) -> dict[str, Any]:
+        return self._engine.describe(x_shape, y_shape, threads)
