@@ -1,0 +1,132 @@
+"""The operators by their definitions: float64, plain loops, no regard for speed.
+
+Arrays are laid out (N, C, *spatial) with one to three spatial axes. The loops run over kernel taps, input pixels or
+phases, whichever the definition names, so that each line can be checked against a formula by eye. `test_reference.py`
+checks these functions themselves, by hand-computed numbers and by loops over single elements.
+"""
+
+import numpy as np
+
+
+def per_axis(value, axes):
+    """One entry per spatial axis: a single value, or a tuple of one, stands for all of them."""
+    values = value if isinstance(value, tuple) else (value,)
+    return values * axes if len(values) == 1 else values
+
+
+def pairs(padding, axes):
+    """Padding as one (lo, hi) pair per spatial axis."""
+    return tuple(p if isinstance(p, tuple) else (p, p) for p in per_axis(padding, axes))
+
+
+def window_starts(size, kernel, stride, dilation):
+    """The positions at which a window fits into an axis of `size` (padding included), by trying one after the other."""
+    reach = dilation * (kernel - 1)  # from the first tap of a window to its last
+    return range(0, max(size - reach, 0), stride)
+
+
+def same_padding(size, kernel, stride, dilation, lower=False):
+    """The least total padding that gives ceil(size / stride) outputs; an odd one goes to the end (lower: the start)."""
+    total = 0
+    while len(window_starts(size + total, kernel, stride, dilation)) < -(-size // stride):
+        total += 1
+    small, large = total // 2, total - total // 2
+    return (large, small) if lower else (small, large)
+
+
+@np.errstate(invalid="ignore", over="ignore")  # NaN and Inf are results like others
+def conv(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
+    """y[n, m, o] = b[m] + sum over c, k of w[m, c, k] * x[n, c, o*S - lo + k*d], zero where x is not defined.
+
+    c runs over the input channels of m's group; o and k have one component per spatial axis.
+    """
+    x, w = np.asarray(x, np.float64), np.asarray(w, np.float64)
+    kernel = w.shape[2:]
+    axes = len(kernel)
+    stride, dilation = per_axis(stride, axes), per_axis(dilation, axes)
+    x = np.pad(x, [(0, 0), (0, 0), *pairs(padding, axes)])
+    starts = [window_starts(*axis) for axis in zip(x.shape[2:], kernel, stride, dilation, strict=True)]
+    y = np.zeros((x.shape[0], w.shape[0], *map(len, starts)))
+    c_in, c_out = w.shape[1], w.shape[0] // groups
+    for g in range(groups):
+        xg, wg, yg = x[:, g * c_in :][:, :c_in], w[g * c_out :][:c_out], y[:, g * c_out :][:, :c_out]
+        for tap in np.ndindex(*kernel):
+            read = tuple(np.array(s, int) + k * d for s, k, d in zip(starts, tap, dilation, strict=True))
+            yg += multiply_channels(wg[(..., *tap)], xg[(slice(None), slice(None), *np.ix_(*read))])
+    return y if b is None else y + channel_bias(b, axes)
+
+
+@np.errstate(invalid="ignore", over="ignore")  # NaN and Inf are results like others
+def conv_transpose(x, w, b=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+    """Each input pixel i adds x[n, c, i] * w[c, m, k] to the output at i*S + k*d - lo; the rest falls off."""
+    x, w = np.asarray(x, np.float64), np.asarray(w, np.float64)
+    sizes, kernel = x.shape[2:], w.shape[2:]
+    axes = len(kernel)
+    stride, dilation = per_axis(stride, axes), per_axis(dilation, axes)
+    extra, pads = per_axis(output_padding, axes), pairs(padding, axes)
+    full = [s * (i - 1) + d * (k - 1) + 1 + e
+            for i, k, s, d, e in zip(sizes, kernel, stride, dilation, extra, strict=True)]  # fmt: skip
+    c_in, c_out = x.shape[1] // groups, w.shape[1]
+    y = np.zeros((x.shape[0], groups * c_out, *full))
+    for g in range(groups):
+        xg, wg, yg = x[:, g * c_in :][:, :c_in], w[g * c_in :][:c_in], y[:, g * c_out :][:, :c_out]
+        for pixel in np.ndindex(*sizes):
+            place = [slice(i * s, i * s + d * (k - 1) + 1, d)
+                     for i, s, k, d in zip(pixel, stride, kernel, dilation, strict=True)]  # fmt: skip
+            yg[(..., *place)] += multiply_channels(wg.swapaxes(0, 1), xg[(..., *pixel)], kernel_last=True)
+    crop = tuple(slice(lo, size - hi) for size, (lo, hi) in zip(full, pads, strict=True))
+    y = y[(..., *crop)]
+    return y if b is None else y + channel_bias(b, axes)
+
+
+def multiply_channels(w, x, kernel_last=False):
+    """Sum over c of w[m, c] * x[n, c, ...], or of w[m, c, ...] * x[n, c]."""
+    return np.einsum("mc...,nc->nm..." if kernel_last else "mc,nc...->nm...", w, x)
+
+
+def channel_bias(b, axes):
+    return np.asarray(b, np.float64).reshape(-1, *(1,) * axes)
+
+
+def coarse_channels(channels, factors, phase, order):
+    """The channels of the coarse array that hold phase (i, j, ...) of the fine channels 0 .. channels-1, in order."""
+    index = 0
+    for factor, part in zip(factors, phase, strict=True):
+        index = index * factor + part
+    c = np.arange(channels)
+    return c * int(np.prod(factors)) + index if order == "crd" else index * channels + c
+
+
+def pixel_shuffle(x, factors, order="crd"):
+    """y[..., c, h*r + i, w*r + j] = x[..., channel(c, i, j), h, w] for each axis' own factor r; any dtype."""
+    lead, sizes = x.shape[: -1 - len(factors)], x.shape[-len(factors) :]
+    channels = x.shape[-1 - len(factors)] // int(np.prod(factors))
+    y = np.empty((*lead, channels, *(s * r for s, r in zip(sizes, factors, strict=True))), x.dtype)
+    spatial = (slice(None),) * len(factors)
+    for phase in np.ndindex(*factors):
+        every_rth = tuple(slice(i, None, r) for i, r in zip(phase, factors, strict=True))
+        source = coarse_channels(channels, factors, phase, order)
+        y[(..., slice(None), *every_rth)] = x[(..., source, *spatial)]
+    return y
+
+
+def pixel_unshuffle(y, factors, order="crd"):
+    """The array that `pixel_shuffle` would turn into y."""
+    lead, sizes = y.shape[: -1 - len(factors)], y.shape[-len(factors) :]
+    channels = y.shape[-1 - len(factors)]
+    coarse = (s // r for s, r in zip(sizes, factors, strict=True))
+    x = np.empty((*lead, channels * int(np.prod(factors)), *coarse), y.dtype)
+    spatial = (slice(None),) * len(factors)
+    for phase in np.ndindex(*factors):
+        every_rth = tuple(slice(i, None, r) for i, r in zip(phase, factors, strict=True))
+        target = coarse_channels(channels, factors, phase, order)
+        x[(..., target, *spatial)] = y[(..., slice(None), *every_rth)]
+    return x
+
+
+def insert_zeros(x, stride):
+    """The pixels of x `stride` apart, zeros between them: the slow way to say a fractional stride."""
+    sizes = [(i - 1) * s + 1 for i, s in zip(x.shape[2:], stride, strict=True)]
+    y = np.zeros((*x.shape[:2], *sizes), x.dtype)
+    y[(..., *(slice(None, None, s) for s in stride))] = x
+    return y

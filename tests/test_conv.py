@@ -1,0 +1,235 @@
+"""conv1d, conv2d and conv3d against the reference, on every instruction set."""
+
+import itertools
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import DTYPES, EDGE_CHANNELS, EDGE_SIZES, Case, conv_cases, fill
+from tolerances import assert_same_bits
+
+import fastconv
+
+
+def case(input_shape, weight_shape, dtype="float32", values="whole", **options):
+    axes = len(weight_shape) - 2
+    options = {"stride": (1,) * axes, "padding": 0, "dilation": (1,) * axes, "groups": 1} | options
+    return Case("conv", input_shape, weight_shape, True, dtype, values, seed=1, options=options)
+
+
+def check(c):
+    c.check(c.function(*c.arrays, **c.options, algorithm="direct"))
+
+
+@given(c=conv_cases())
+def test_random_calls(c, isa, threads):
+    check(c)
+
+
+@given(c=conv_cases())
+def test_automatic_choice_of_algorithm(c, isa):
+    c.check(c.function(*c.arrays, **c.options))
+
+
+@given(c=conv_cases(), algorithm=st.sampled_from(("auto", "direct")))
+def test_layer_and_function_agree_to_the_bit(c, algorithm, isa):
+    x, w, b = c.arrays
+    layer = c.layer(w, b, **c.options, algorithm=algorithm)
+    assert_same_bits(layer(x), c.function(x, w, b, **c.options, algorithm=algorithm))
+
+
+@given(c=conv_cases())
+def test_without_the_batch_axis(c, isa):
+    x, w, b = c.arrays
+    one = c.function(x[0], w, b, **c.options)
+    assert one.ndim == c.axes + 1
+    assert_same_bits(one, c.function(x[:1], w, b, **c.options)[0])
+
+
+@given(c=conv_cases(), gap=st.integers(0, 2))
+def test_out_is_written_in_place_and_nowhere_else(c, gap, isa):
+    """`out` as a slice of channels, as branches that end in one array use it; its neighbours stay."""
+    n, m, *spatial = c.expected.shape
+    wide = np.full((n, m + 2 * gap, *spatial), np.nan, c.dtype)
+    out = wide[:, gap : gap + m]
+    assert c.function(*c.arrays, **c.options, out=out) is out
+    c.check(out)
+    assert_same_bits(out.copy(), c.function(*c.arrays, **c.options))
+    assert np.isnan(wide[:, :gap]).all()
+    assert np.isnan(wide[:, gap + m :]).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_every_tile_edge_with_every_panel_edge(kernel, dtype, isa):
+    for size, channels in itertools.product(EDGE_SIZES, EDGE_CHANNELS):
+        check(case((1, 2, size + kernel - 1), (channels, 2, kernel), dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("stride", [2, 3, 5])
+def test_every_tile_edge_with_a_stride(stride, dtype, isa):
+    for size in EDGE_SIZES:
+        check(case((2, 3, 2, size * stride), (7, 3, 2, 4), dtype, stride=(1, stride), padding=(0, 2)))
+
+
+# Sums just below, at and above the powers of two at which a sum may be cut into blocks.
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("values", ["whole", "real"])
+@pytest.mark.parametrize(
+    ("channels", "kernel"),
+    [(127, 1), (128, 1), (129, 1), (255, 1), (256, 1), (257, 1), (511, 1), (513, 1), (1025, 1), (29, 3), (57, 3)],
+)
+def test_long_sums(channels, kernel, values, dtype, isa):
+    check(case((1, channels, 5, 9), (15, channels, kernel, kernel), dtype, values, padding=kernel // 2))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("out_channels", [59, 128, 257])
+def test_many_output_channels(out_channels, dtype, isa, threads):
+    check(case((1, 9, 6, 35), (out_channels, 9, 3, 3), dtype, padding=1))
+
+
+# Images of several blocks of pixels, with rows shorter and longer than a tile.
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("shape", "kernel", "options"),
+    [
+        ((1, 8, 121, 130), (3, 3), {"padding": 1}),
+        ((2, 8, 90, 5), (3, 3), {"padding": 1}),
+        ((1, 5, 3, 4099), (3, 3), {"padding": 1}),
+        ((1, 3, 131, 131), (7, 7), {"stride": (2, 2), "padding": 3}),
+        ((1, 8, 75, 77), (3, 3), {"dilation": (6, 6), "padding": 6}),
+        ((3, 16, 37, 41), (1, 1), {}),
+        ((2, 24, 40, 41), (1, 1), {"stride": (2, 2)}),
+        ((1, 4, 9, 30, 33), (3, 3, 3), {"padding": 1}),
+    ],
+    ids=lambda value: "x".join(map(str, value)) if isinstance(value, tuple) else None,
+)
+def test_larger_images(shape, kernel, options, dtype, isa, threads):
+    check(case(shape, (13, shape[1], *kernel), dtype, **options))
+
+
+@pytest.mark.parametrize("multiplier", [1, 2, 3])
+@pytest.mark.parametrize("channels", [1, 3, 16, 33])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_depthwise(channels, multiplier, stride, isa, threads):
+    for size in (7, 16, 33):
+        c = case((2, channels, 9, size), (channels * multiplier, 1, 3, 3), padding=1, groups=channels)
+        c.options["stride"] = (stride, stride)
+        check(c)
+
+
+@pytest.mark.parametrize("channels_in", [1, 2, 3, 4])
+@pytest.mark.parametrize("channels_out", [1, 2, 3, 4])
+def test_few_channels(channels_in, channels_out, isa):
+    """Image filters, and the last layer of a generator."""
+    for kernel, size in itertools.product((1, 3, 5, 9), (15, 64)):
+        check(case((1, channels_in, 6, size), (channels_out, channels_in, kernel, kernel), padding=kernel // 2))
+
+
+def test_kernel_wider_than_the_image(isa):
+    check(case((1, 2, 3, 4), (5, 2, 9, 11), padding=((4, 4), (5, 5))))
+
+
+def test_padding_beyond_the_kernel(isa):
+    """Windows that lie in the padding altogether give the bias."""
+    c = case((1, 2, 3, 4), (5, 2, 2, 3), padding=((7, 5), (6, 20)))
+    check(c)
+    assert (c.function(*c.arrays, **c.options)[0, :, 0, 0] == c.arrays[2]).all()
+
+
+def test_empty_image_within_padding(isa):
+    check(case((2, 3, 0), (4, 3, 2), padding=1))
+    check(case((2, 3, 4, 0), (4, 3, 2, 2), padding=((0, 0), (1, 1))))
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 8), (0, 3, 8, 9), (0, 3, 4, 8, 9)])
+def test_empty_batch(shape, isa):
+    axes = len(shape) - 2
+    w = np.ones((5, 3, *(3,) * axes), np.float32)
+    y = getattr(fastconv, f"conv{axes}d")(np.ones(shape, np.float32), w)
+    assert y.shape == (0, 5, *(s - 2 for s in shape[2:]))
+    assert y.dtype == np.float32
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_zero_input_channels_give_the_bias(bias, isa):
+    b = np.array([1.5, -2, 3], np.float32) if bias else None
+    y = fastconv.conv2d(np.ones((2, 0, 5, 6), np.float32), np.ones((3, 0, 3, 3), np.float32), b)
+    expected = np.zeros((2, 3, 3, 4), np.float32) + (np.float32(0) if b is None else b[:, None, None])
+    assert_same_bits(y, expected)
+
+
+@pytest.mark.parametrize("huge", [2**31, 2**32 + 1, 2**62])
+def test_huge_steps_with_a_single_window_or_tap(huge, isa):
+    rng = np.random.default_rng(0)
+    x, w = fill(rng, (1, 2, 5, 6), "float32"), fill(rng, (3, 2, 3, 3), "float32")
+    assert_same_bits(fastconv.conv2d(x, w, stride=huge), fastconv.conv2d(x, w)[..., :1, :1].copy())
+    pointwise = w[:, :, :1, :1]
+    assert_same_bits(fastconv.conv2d(x, pointwise, dilation=huge), fastconv.conv2d(x, pointwise))
+
+
+# ---- the ways to say stride, padding and dilation --------------------------------------------------------------------
+
+
+def conv2d(**options):
+    rng = np.random.default_rng(0)
+    return fastconv.conv2d(fill(rng, (1, 2, 9, 11), "float32"), fill(rng, (3, 2, 3, 2), "float32"), **options)
+
+
+@pytest.mark.parametrize(
+    ("short", "full"),
+    [
+        ({"stride": 2}, {"stride": (2, 2)}),
+        ({"stride": (2,)}, {"stride": (2, 2)}),
+        ({"stride": np.int32(2)}, {"stride": (2, 2)}),
+        ({"stride": (np.uint8(2), np.int64(3))}, {"stride": (2, 3)}),
+        ({"dilation": 3}, {"dilation": (3, 3)}),
+        ({"dilation": (3,)}, {"dilation": (3, 3)}),
+        ({"padding": 2}, {"padding": ((2, 2), (2, 2))}),
+        ({"padding": (2,)}, {"padding": ((2, 2), (2, 2))}),
+        ({"padding": (1, 2)}, {"padding": ((1, 1), (2, 2))}),
+        ({"padding": np.int16(1)}, {"padding": 1}),
+        ({"padding": "valid"}, {"padding": 0}),
+        ({"padding": "same"}, {"padding": ((1, 1), (0, 1))}),
+        ({"padding": "same_lower"}, {"padding": ((1, 1), (1, 0))}),
+    ],
+)
+def test_short_forms(short, full):
+    assert_same_bits(conv2d(**short), conv2d(**full))
+
+
+def test_one_pair_for_one_axis():
+    x, w = np.arange(1, 4, dtype=np.float32).reshape(1, 1, 3), np.array([[[1, 10]]], np.float32)
+    assert fastconv.conv1d(x, w, padding=((2, 0),)).ravel().tolist() == [0, 10, 21, 32]
+    assert fastconv.conv1d(x, w, padding=((0, 1),)).ravel().tolist() == [21, 32, 3]
+
+
+def test_positional_order_is_torchs():
+    rng = np.random.default_rng(0)
+    x, w, b = (fill(rng, shape, "float32") for shape in ((1, 4, 9, 9), (6, 2, 3, 3), 6))
+    assert_same_bits(
+        fastconv.conv2d(x, w, b, 2, 1, 3, 2),
+        fastconv.conv2d(input=x, weight=w, bias=b, stride=2, padding=1, dilation=3, groups=2),
+    )
+
+
+@given(
+    size=st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    kernel=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    stride=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    dilation=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    lower=st.booleans(),
+)
+def test_same_works_with_every_stride_and_dilation(size, kernel, stride, dilation, lower):
+    rng = np.random.default_rng(0)
+    x, w = fill(rng, (1, 1, *size), "float32"), fill(rng, (2, 1, *kernel), "float32")
+    pads = tuple(
+        reference.same_padding(*axis, lower=lower) for axis in zip(size, kernel, stride, dilation, strict=True)
+    )
+    y = fastconv.conv2d(x, w, None, stride, "same_lower" if lower else "same", dilation)
+    assert y.shape[2:] == tuple(-(-i // s) for i, s in zip(size, stride, strict=True))
+    assert np.array_equal(y, reference.conv(x, w, None, stride, pads, dilation))

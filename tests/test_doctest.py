@@ -1,0 +1,52 @@
+"""The examples in the docstrings run, and every public operator has what a reader looks for."""
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import fastconv
+
+# The demo is a program with requirements of its own; names with an underscore are not public.
+MODULES = [
+    "fastconv",
+    *(f"fastconv.{m.name}" for m in pkgutil.iter_modules(fastconv.__path__) if m.name[0] != "_" and m.name != "demo"),
+]
+OPERATORS = [
+    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+    "pixel_shuffle", "pixel_unshuffle", "subpixel_conv2d",
+]  # fmt: skip
+LAYERS = [
+    "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "SubpixelConv2d",
+]  # fmt: skip
+SETTINGS = ["set_num_threads", "get_num_threads", "threads", "show_config"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_run(name):
+    failed, _ = doctest.testmod(importlib.import_module(name))
+    assert failed == 0
+
+
+def test_public_names():
+    assert set(OPERATORS + LAYERS + SETTINGS) <= set(fastconv.__all__)
+    assert all(hasattr(fastconv, name) for name in fastconv.__all__)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operator_docstrings(name):
+    text = getattr(fastconv, name).__doc__
+    for section in ("Parameters", "Returns", "Raises", "References", "Examples"):
+        assert f"\n    {section}\n    ---" in text, f"{name} lacks {section}"
+    assert ">>>" in text
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layer_docstrings(name):
+    assert ">>>" in getattr(fastconv, name).__doc__
+
+
+@pytest.mark.parametrize("name", ["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"])
+def test_transposed_docstrings_say_that_it_is_no_inverse(name):
+    assert "inverse" in getattr(fastconv, name).__doc__
