@@ -25,7 +25,8 @@
 #if defined(__clang__)
 #define FC_UNROLL _Pragma("clang loop unroll(full)")
 #define FC_PRAGMA(text) _Pragma(#text)
-#define FC_TARGET_BEGIN(features) FC_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
+#define FC_TARGET_BEGIN(features)                                                                                      \
+    FC_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
 #define FC_TARGET_END _Pragma("clang attribute pop")
 #else
 #define FC_UNROLL _Pragma("GCC unroll 16")

@@ -12,9 +12,8 @@
 typedef ptrdiff_t fc_index;
 
 enum {
-    FC_BLOCK_K = 256,     /* products summed in registers before they are added to the output: see kernels/gemm.h */
-    FC_MAX_COLUMNS = 64,  /* no tile is wider, on any instruction set */
-    FC_MAX_WAYS = 16      /* rows that the byte movers interleave in registers */
+    FC_BLOCK_K = 256, /* products summed in registers before they are added to the output: see kernels/gemm.h */
+    FC_MAX_WAYS = 16  /* rows that the byte movers interleave in registers */
 };
 
 /* Live rows of a panel: weights first, first + 1, ... first + count - 1 of the block. Taps that fall on padding for
@@ -26,13 +25,13 @@ typedef struct {
 /* The image that pixels are gathered from: output position q of an axis reads input q*step + origin + offset of the
  * tap; positions outside [0, size) are padding. */
 typedef struct {
-    const void *pixels;   /* element (0, 0, 0, 0) of the first channel to gather */
-    fc_index channel;     /* stride from channel to channel */
-    fc_index pitch[2];    /* strides of the axes d and h; that of w is 1 */
-    fc_index size[3];     /* input size of d, h, w */
-    fc_index step[3];     /* input positions per output position */
-    fc_index origin[3];   /* minus the padding at the low side */
-    fc_index grid[3];     /* output size of d, h, w */
+    const void *pixels; /* element (0, 0, 0, 0) of the first channel to gather */
+    fc_index channel;   /* stride from channel to channel */
+    fc_index pitch[2];  /* strides of the axes d and h; that of w is 1 */
+    fc_index size[3];   /* input size of d, h, w */
+    fc_index step[3];   /* input positions per output position */
+    fc_index origin[3]; /* minus the padding at the low side */
+    fc_index grid[3];   /* output size of d, h, w */
 } fc_image;
 
 /* ---- element kernels: void stands for the element type of the table ---- */
@@ -70,10 +69,10 @@ typedef void fc_deinterleave_fn(void *const *coarse, const void *fine, fc_index 
 /* ---- the tables ---- */
 
 typedef struct {
-    fc_index lanes;    /* elements of a vector */
-    fc_index rows;     /* most rows of a gemm tile */
-    fc_index columns;  /* columns of a packed panel: two vectors */
-    fc_index narrow;   /* up to this many rows a tile may be four vectors wide */
+    fc_index lanes;   /* elements of a vector */
+    fc_index rows;    /* most rows of a gemm tile */
+    fc_index columns; /* columns of a packed panel: two vectors */
+    fc_index narrow;  /* up to this many rows a tile may be four vectors wide */
 #define FC_REAL_KERNEL(family) fc_##family##_fn *family;
 #define FC_BYTE_KERNEL(family)
 #include "kernels.def"
@@ -98,9 +97,9 @@ typedef struct {
 enum { FC_ISA_COUNT = 3 };
 
 /* fastconv/_isa/dispatch.c */
-int fc_isa_compiled(int index);         /* is there code for it in this build? */
-int fc_isa_usable(int index);           /* does this CPU run it, and does its OS save the registers? */
-const fc_isa *fc_isa_table(int index);  /* 0 baseline, 1 avx2, 2 avx512 */
+int fc_isa_compiled(int index);        /* is there code for it in this build? */
+int fc_isa_usable(int index);          /* does this CPU run it, and does its OS save the registers? */
+const fc_isa *fc_isa_table(int index); /* 0 baseline, 1 avx2, 2 avx512 */
 const char *fc_isa_name(int index);
 
 /* Entry `index` of a table by name ("f32_gemm") and address, for the kernel tests; 0 behind the last. */

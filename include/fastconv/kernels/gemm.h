@@ -22,17 +22,22 @@ FC_INLINE void FC_WORD(tile)(const int rows, const int vectors, fc_index columns
                              fc_index n_runs, const real *b, const fc_index *b_row, real *c, fc_index c_stride,
                              const real *bias) {
     v_t acc[FC_ROWS][4], x[4];
-    FC_UNROLL for (int r = 0; r < rows; r++) {
-        FC_UNROLL for (int v = 0; v < vectors; v++) acc[r][v] = v_zero();
+    FC_UNROLL
+    for (int r = 0; r < rows; r++) {
+        FC_UNROLL
+        for (int v = 0; v < vectors; v++) acc[r][v] = v_zero();
     }
     for (fc_index i = 0; i < n_runs; i++) {
         const real *w = a + runs[i].first * rows;
         for (const fc_index *end = b_row + runs[i].count; b_row < end; b_row++) {
             const real *row = b + *b_row;
-            FC_UNROLL for (int v = 0; v < vectors; v++) x[v] = v_load(row + v * V_LANES);
-            FC_UNROLL for (int r = 0; r < rows; r++) {
+            FC_UNROLL
+            for (int v = 0; v < vectors; v++) x[v] = v_load(row + v * V_LANES);
+            FC_UNROLL
+            for (int r = 0; r < rows; r++) {
                 const v_t weight = v_set1(w[r]);
-                FC_UNROLL for (int v = 0; v < vectors; v++) acc[r][v] = v_fma(weight, x[v], acc[r][v]);
+                FC_UNROLL
+                for (int v = 0; v < vectors; v++) acc[r][v] = v_fma(weight, x[v], acc[r][v]);
             }
             __builtin_prefetch(w + 12 * rows); /* weights stream from L2, about a cache line per step */
             w += rows;
@@ -41,9 +46,11 @@ FC_INLINE void FC_WORD(tile)(const int rows, const int vectors, fc_index columns
     /* Only the last vector can be partial. */
     const int whole = columns == (fc_index)vectors * V_LANES;
     const m_t last = v_mask(((uint32_t)1 << (columns - (vectors - 1) * V_LANES)) - 1);
-    FC_UNROLL for (int r = 0; r < rows; r++) {
+    FC_UNROLL
+    for (int r = 0; r < rows; r++) {
         real *out = c + r * c_stride;
-        FC_UNROLL for (int v = 0; v < vectors; v++) {
+        FC_UNROLL
+        for (int v = 0; v < vectors; v++) {
             const int cut = v == vectors - 1 && !whole;
             real *p = out + v * V_LANES;
             const v_t start = bias ? v_set1(bias[r]) : cut ? v_load_m(p, last) : v_load(p);

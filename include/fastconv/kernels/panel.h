@@ -13,8 +13,8 @@
  * after it.
  */
 typedef struct {
-    fc_index to, count;  /* columns of the panel */
-    fc_index at[3];      /* input position of the first pixel, for a tap with offset 0 */
+    fc_index to, count; /* columns of the panel */
+    fc_index at[3];     /* input position of the first pixel, for a tap with offset 0 */
 } FC_WORD(segment);
 
 /* Cuts pixels [pixel, pixel + count) at row ends; returns how many segments. */
@@ -50,7 +50,7 @@ static int FC_WORD(plan_tap)(FC_WORD(fetch) * f, const fc_image *image, const FC
             const uint32_t bits = row_inside ? FC_WORD(inside)(first, image->step[2], image->size[2], lanes) : 0;
             any |= bits;
             FC_WORD(plan_fetch)(f + n++, seg[s].to + i, from + (row_inside ? i * image->step[2] : 0), bits,
-                            image->step[2]);
+                                image->step[2]);
         }
     }
     /* Lanes behind the last pixel are multiplied too, though never stored: make them 0, not what memory held. */

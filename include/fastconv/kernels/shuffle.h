@@ -20,9 +20,11 @@ FC_INLINE fc_index FC_PASTE(interleave_groups__, FC_ISA, , , )(unsigned char *fi
                                                                const unsigned char *table, const int stream) {
     fc_index done = 0;
     for (; done + 32 <= row_bytes; done += 32) {
-        FC_UNROLL for (fc_index block = 0; block < ways; block++) {
+        FC_UNROLL
+        for (fc_index block = 0; block < ways; block++) {
             b_t out = b_zero();
-            FC_UNROLL for (fc_index j = 0; j < ways; j++) {
+            FC_UNROLL
+            for (fc_index j = 0; j < ways; j++) {
                 const b_t row = b_load((const unsigned char *)coarse[j] + done);
                 out = b_or(out, b_pick(row, b_both(table + 16 * (block * ways + j))));
             }
@@ -38,9 +40,11 @@ FC_INLINE fc_index FC_PASTE(deinterleave_groups__, FC_ISA, , , )(void *const *co
                                                                  const unsigned char *table) {
     fc_index done = 0;
     for (; done + 32 <= row_bytes; done += 32) {
-        FC_UNROLL for (fc_index j = 0; j < ways; j++) {
+        FC_UNROLL
+        for (fc_index j = 0; j < ways; j++) {
             b_t out = b_zero();
-            FC_UNROLL for (fc_index block = 0; block < ways; block++) {
+            FC_UNROLL
+            for (fc_index block = 0; block < ways; block++) {
                 const b_t both = b_halves(fine + 16 * block, fine + 16 * (ways + block));
                 out = b_or(out, b_pick(both, b_both(table + 16 * (j * ways + block))));
             }
@@ -75,9 +79,15 @@ static void FC_KERNEL_NAME(bytes, interleave, FC_ISA)(void *fine, const void *co
         const int aligned = stream && ((uintptr_t)to & 15) == 0;
 #define FC_GROUPS(n, streamed) FC_PASTE(interleave_groups__, FC_ISA, , , )(to, coarse, n, bytes, table, streamed)
         if (aligned)
-            done = ways == 2 ? FC_GROUPS(2, 1) : ways == 3 ? FC_GROUPS(3, 1) : ways == 4 ? FC_GROUPS(4, 1) : FC_GROUPS(ways, 1);
+            done = ways == 2   ? FC_GROUPS(2, 1)
+                   : ways == 3 ? FC_GROUPS(3, 1)
+                   : ways == 4 ? FC_GROUPS(4, 1)
+                               : FC_GROUPS(ways, 1);
         else
-            done = ways == 2 ? FC_GROUPS(2, 0) : ways == 3 ? FC_GROUPS(3, 0) : ways == 4 ? FC_GROUPS(4, 0) : FC_GROUPS(ways, 0);
+            done = ways == 2   ? FC_GROUPS(2, 0)
+                   : ways == 3 ? FC_GROUPS(3, 0)
+                   : ways == 4 ? FC_GROUPS(4, 0)
+                               : FC_GROUPS(ways, 0);
 #undef FC_GROUPS
         if (aligned) b_fence();
         done /= item_bytes;
@@ -87,8 +97,8 @@ static void FC_KERNEL_NAME(bytes, interleave, FC_ISA)(void *fine, const void *co
 #endif
     for (fc_index q = done; q < count; q++)
         for (fc_index j = 0; j < ways; j++)
-            FC_PASTE(move__, FC_ISA, , , )(to + (q * step + j) * item_bytes, (const unsigned char *)coarse[j] + q * item_bytes,
-                                     item_bytes);
+            FC_PASTE(move__, FC_ISA, , , )(to + (q * step + j) * item_bytes,
+                                           (const unsigned char *)coarse[j] + q * item_bytes, item_bytes);
 }
 
 static void FC_KERNEL_NAME(bytes, deinterleave, FC_ISA)(void *const *coarse, const void *fine, fc_index ways,
@@ -110,6 +120,6 @@ static void FC_KERNEL_NAME(bytes, deinterleave, FC_ISA)(void *const *coarse, con
 #endif
     for (fc_index q = done; q < count; q++)
         for (fc_index j = 0; j < ways; j++)
-            FC_PASTE(move__, FC_ISA, , , )((unsigned char *)coarse[j] + q * item_bytes, from + (q * step + j) * item_bytes,
-                                     item_bytes);
+            FC_PASTE(move__, FC_ISA, , , )((unsigned char *)coarse[j] + q * item_bytes,
+                                           from + (q * step + j) * item_bytes, item_bytes);
 }
