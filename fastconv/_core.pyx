@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """The loops of fastconv: phases, blocks and tiles over images, calling the kernels of include/fastconv.
 
-An operator is a list of phases, a phase is a list of taps, a tap is an offset and a slice of the weights. On each of the
-three spatial axes (d, h, w) output position q*out_step + residue reads input positions q*in_step + origin + offset for
-the taps of that residue's phase. Phases whose taps have the same offsets form a group: their outputs are the rows of one
+An operator is a list of phases, a phase is a list of taps, a tap is an offset and a slice of the weights. On each
+spatial axis (d, h, w) output position q*out_step + residue reads input positions q*in_step + origin + offset for the
+taps of that residue's phase. Phases whose taps have the same offsets form a group: their outputs are the rows of one
 matrix product, for which the pixels are fetched once.
 
     Phases    where outputs read: offsets and groups; independent of weights and of the image
@@ -13,16 +13,14 @@ matrix product, for which the pixels are fetched once.
 include/fastconv/README.md draws the whole picture.
 """
 
-from array import array
-
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from fastconv._kernels cimport (
     FC_BLOCK_K, FC_ISA_COUNT, FC_MAX_THREADS, FC_MAX_WAYS, fc_any_fn, fc_byte_kernels, fc_image, fc_isa,
-    fc_isa_compiled, fc_isa_kernel, fc_isa_name, fc_isa_table, fc_isa_usable, fc_parallel, fc_real_kernels, fc_run, fc_shuffle_table,
-    fc_stop_threads,
+    fc_isa_compiled, fc_isa_kernel, fc_isa_name, fc_isa_table, fc_isa_usable, fc_parallel, fc_real_kernels,
+    fc_run, fc_shuffle_table, fc_stop_threads,
 )
 
 cdef extern from "stdlib.h" nogil:
@@ -380,8 +378,8 @@ cdef class Engine:
         cdef object step = job.image.step[2], rows = job.reach.span_h, smallest     # Python's integers do not overflow
         for i in range(self.phases.n_groups):
             most = max(most, self.phases.group[i].phases * job.outputs)
-        smallest = (64 * step + job.reach.span_w) * (rows + 1) * job.reach.planes * self._strip_channels() * job.itemsize
-        return most <= NARROW_ROWS and job.reach.taps > 1 and smallest <= STRIP_LIMIT
+        smallest = (64 * step + job.reach.span_w) * (rows + 1) * job.reach.planes * self._strip_channels()
+        return most <= NARROW_ROWS and job.reach.taps > 1 and smallest * job.itemsize <= STRIP_LIMIT
 
     cdef Py_ssize_t _strip_channels(self):
         """Channels of a strip: a block of the sum for the group with the most taps."""
@@ -471,7 +469,8 @@ cdef class Engine:
                 for i in range(panels):
                     at = packed.panel[i]
                     to = packed.weights + ((g * packed.products + block.k0) * rows + at * n) * job.itemsize
-                    if job.kernels.pack_weights(to, from_group, packed.panel[i + 1] - at, row_offset.at + at, n, k_offset):
+                    if job.kernels.pack_weights(to, from_group, packed.panel[i + 1] - at, row_offset.at + at, n,
+                                                k_offset):
                         job.skip_dead = 0
         return 0
 
@@ -874,7 +873,8 @@ cdef void store_segment(const Job *job, const Item *item, Py_ssize_t d, Py_ssize
                 store_ways(job, item, line, m, to, w, count, column)
 
 
-cdef const void *built(const Job *job, const Item *item, const Way *way, Py_ssize_t m, Py_ssize_t column) noexcept nogil:
+cdef const void *built(const Job *job, const Item *item, const Way *way, Py_ssize_t m,
+                       Py_ssize_t column) noexcept nogil:
     """Where the outputs of a phase and channel were built."""
     cdef const Group *group = job.packed[way.group].group
     cdef Py_ssize_t row = group.first_phase * (item.m1 - item.m0) + (m - item.m0) * group.phases + way.phase

@@ -157,8 +157,7 @@ def test_groups_are_separate_convolutions(c, isa):
     options = c.options | {"groups": 1, "algorithm": "direct"}
     biases = [None] * groups if b is None else np.split(b, groups)
     parts = [
-        c.function(*part, **options)
-        for part in zip(np.split(x, groups, 1), np.split(w, groups), biases, strict=True)
+        c.function(*part, **options) for part in zip(np.split(x, groups, 1), np.split(w, groups), biases, strict=True)
     ]
     assert np.array_equal(c.function(x, w, b, **c.options, algorithm="direct"), np.concatenate(parts, axis=1))
 

@@ -149,9 +149,7 @@ def test_any_tiling_of_a_transposed_convolution(kernel, stride, padding, dilatio
             hi = full - lo - (bottom - top)
             assert min(lo, hi) >= 0
             crop = x[:, :, first : last + 1]
-            tile = fastconv.conv_transpose2d(
-                crop, w, b, stride, ((lo, hi), (padding, padding)), dilation=dilation
-            )
+            tile = fastconv.conv_transpose2d(crop, w, b, stride, ((lo, hi), (padding, padding)), dilation=dilation)
             assert_same_bits(tile, whole[:, :, top:bottom].copy())
 
 
@@ -307,9 +305,17 @@ FORK = """
 """
 
 
+def run_after_fork(python, code):
+    """Run code behind the lines above, in a process of its own; it must come to its end."""
+    done = python(f"{FORK}{code}\n    print('done')")
+    assert done.stdout == "done\n", done.stderr
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_a_forked_child_computes(python):
-    done = python(FORK + """
+    run_after_fork(
+        python,
+        """
     assert compute_in_child() == 0
     assert np.array_equal(layer(x), expected)  # and the parent goes on
     grandchild = os.fork()
@@ -317,14 +323,15 @@ def test_a_forked_child_computes(python):
         layer(x)
         os._exit(0 if compute_in_child() == 0 else 4)
     assert wait_for(grandchild) == 0
-    print("done")
-    """)
-    assert done.stdout == "done\n", done.stderr
+    """,
+    )
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_fork_while_another_thread_convolves(python):
-    done = python(FORK + """
+    run_after_fork(
+        python,
+        """
     stop = threading.Event()
     def keep_busy():
         while not stop.is_set():
@@ -335,23 +342,23 @@ def test_fork_while_another_thread_convolves(python):
     stop.set()
     busy.join()
     assert results == [0] * 10, results
-    print("done")
-    """)
-    assert done.stdout == "done\n", done.stderr
+    """,
+    )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="this system cannot fork")
 def test_a_forked_pool_of_processes(python):
-    done = python(FORK + """
+    run_after_fork(
+        python,
+        """
     import multiprocessing
     def compute(_):
         return layer(x)
     with multiprocessing.get_context("fork").Pool(2) as pool:
         results = pool.map_async(compute, range(4)).get(timeout=60)
     assert all(np.array_equal(y, expected) for y in results)
-    print("done")
-    """)
-    assert done.stdout == "done\n", done.stderr
+    """,
+    )
 
 
 def test_the_pool_can_be_stopped_and_starts_again(isa):

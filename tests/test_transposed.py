@@ -144,9 +144,7 @@ def test_huge_steps_with_a_single_pixel_or_tap(huge, isa):
 
 def conv_transpose2d(**options):
     rng = np.random.default_rng(0)
-    return fastconv.conv_transpose2d(
-        fill(rng, (1, 2, 5, 6), "float32"), fill(rng, (2, 3, 3, 2), "float32"), **options
-    )
+    return fastconv.conv_transpose2d(fill(rng, (1, 2, 5, 6), "float32"), fill(rng, (2, 3, 3, 2), "float32"), **options)
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,7 @@ def test_stated_workspace_does_not_grow_with_the_image(name, isa):
     layer = LAYERS[name]()
     channels = layer.weight.shape[0 if name == "transposed" else 1] * layer.groups
     with fastconv.threads(2):
-        stated = [
-            layer.describe((1, channels, size, size))["workspace_bytes"] for size in (64, 512, 2048, 8192)
-        ]
+        stated = [layer.describe((1, channels, size, size))["workspace_bytes"] for size in (64, 512, 2048, 8192)]
     assert all(0 <= size <= WORKSPACE for size in stated), stated
 
 
