@@ -47,7 +47,7 @@ cdef enum:
     IN_PLACE_ROWS = 32          # up to this many outputs per pixel, a 1x1 product reads the image itself, unpacked
     UNIT_PANELS = 8             # panels of weights that make a unit, the smallest share of output channels of an item
     ITEM_ROWS = 512             # rows of weights of an item: 512 x FC_BLOCK_K floats are 512 KiB, half of a small L2
-    ITEM_TILES = 4              # tiles of pixels of an item
+    ITEM_TILES = 8              # tiles of pixels of an item
     OUTPUT_BYTES = 1 << 20      # the part of an output that is built aside before it is interleaved
     STRIP_BYTES = 32 << 10      # a strip of padded rows: it should stay in L1 with the weights
     STRIP_LIMIT = 1 << 20       # a strip that cannot be cut below this is not used at all
@@ -687,13 +687,17 @@ cdef Py_ssize_t strip_pitch(const Job *job, Py_ssize_t columns) noexcept nogil:
 
 
 cdef void run_item(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
-    """Images, channel groups and ranges of output channels outermost, blocks of pixels innermost."""
+    """Images and channel groups outermost, then blocks of pixels, ranges of output channels innermost.
+
+    So the pixels, which lie far apart, are still near when the next range wants them; the weights, which lie in the
+    order of their use, are easy to prefetch.
+    """
     cdef Job *job = <Job *>pointer
     cdef Item item
-    cdef Py_ssize_t block = number % job.blocks, share
-    number //= job.blocks
-    share = number % job.unit_ranges
+    cdef Py_ssize_t share = number % job.unit_ranges, block
     number //= job.unit_ranges
+    block = number % job.blocks
+    number //= job.blocks
     item.group, item.image = number % job.groups, number // job.groups
     item.u0, item.u1 = job.units * share // job.unit_ranges, job.units * (share + 1) // job.unit_ranges
     item.m0, item.m1 = job.unit_channel[item.u0], job.unit_channel[item.u1]

@@ -30,6 +30,9 @@ FC_INLINE void FC_WORD(tile)(const int rows, const int vectors, fc_index columns
     for (fc_index i = 0; i < n_runs; i++) {
         const real *w = a + runs[i].first * rows;
         for (const fc_index *end = b_row + runs[i].count; b_row < end; b_row++) {
+            /* Every other row takes its weight from memory within the multiply-add: 41 instead of 48 operations a step
+             * for 14 x 2, and 23 instead of 16 loads. Alone on a core both reach 96% of the peak; beside a busy
+             * hyper-thread, which takes half of the decoder, 80% instead of 70 to 75%. */
             const real *row = b + *b_row;
             FC_UNROLL
             for (int v = 0; v < vectors; v++) x[v] = v_load(row + v * V_LANES);
@@ -37,9 +40,9 @@ FC_INLINE void FC_WORD(tile)(const int rows, const int vectors, fc_index columns
             for (int r = 0; r < rows; r++) {
                 const v_t weight = v_set1(w[r]);
                 FC_UNROLL
-                for (int v = 0; v < vectors; v++) acc[r][v] = v_fma(weight, x[v], acc[r][v]);
+                for (int v = 0; v < vectors; v++)
+                    acc[r][v] = r % 2 ? v_fma_at(w + r, x[v], acc[r][v]) : v_fma(weight, x[v], acc[r][v]);
             }
-            __builtin_prefetch(w + 12 * rows); /* weights stream from L2, about a cache line per step */
             w += rows;
         }
     }

@@ -60,14 +60,32 @@ static int FC_WORD(plan_tap)(FC_WORD(fetch) * f, const fc_image *image, const FC
     return n;
 }
 
-FC_INLINE real *FC_WORD(copy_tap)(real *row, const real *image, fc_index channel, fc_index channels,
-                                  const FC_WORD(fetch) * f, int n, fc_index step) {
+/* Vectors of one channel after the other. With n a constant the plan stays in registers, masks above all. */
+FC_INLINE real *FC_WORD(copy_vectors)(real *row, const real *image, fc_index channel, fc_index channels,
+                                      const FC_WORD(fetch) * plan, const int n, const fc_index step) {
+    FC_WORD(fetch) f[4];
+    FC_UNROLL
+    for (int i = 0; i < n; i++) f[i] = plan[i];
     for (fc_index c = 0; c < channels; c++) {
-        for (int i = 0; i < n; i++) {
-            /* Channels lie too far apart for the hardware's prefetcher; 8 rows ahead is some 100 cycles. */
-            __builtin_prefetch(image + 8 * channel + f[i].from);
-            v_store(row + f[i].to, FC_WORD(fetch_vector)(image, f + i, step));
-        }
+        FC_UNROLL
+        for (int i = 0; i < n; i++) v_store(row + f[i].to, FC_WORD(fetch_vector)(image, &f[i], step));
+        row += 2 * V_LANES;
+        image += channel;
+    }
+    return row;
+}
+
+FC_INLINE real *FC_WORD(copy_tap)(real *row, const real *image, fc_index channel, fc_index channels,
+                                  const FC_WORD(fetch) * f, int n, const fc_index step) {
+    switch (n) {
+    case 1: return FC_WORD(copy_vectors)(row, image, channel, channels, f, 1, step);
+    case 2: return FC_WORD(copy_vectors)(row, image, channel, channels, f, 2, step);
+    case 3: return FC_WORD(copy_vectors)(row, image, channel, channels, f, 3, step);
+    case 4: return FC_WORD(copy_vectors)(row, image, channel, channels, f, 4, step);
+    default: break;
+    }
+    for (fc_index c = 0; c < channels; c++) {
+        for (int i = 0; i < n; i++) v_store(row + f[i].to, FC_WORD(fetch_vector)(image, f + i, step));
         row += 2 * V_LANES;
         image += channel;
     }

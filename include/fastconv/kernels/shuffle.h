@@ -14,45 +14,55 @@
  * So one table of ways*ways masks (fc_shuffle_table) serves every factor and type. AVX2 does two such groups at once.
  */
 #if FC_BYTE_WORDS
-/* Interleaves groups of 32 bytes per row; returns how many elements of each row are done. */
-FC_INLINE fc_index FC_PASTE(interleave_groups__, FC_ISA, , , )(unsigned char *fine, const void *const *coarse,
-                                                               const fc_index ways, fc_index row_bytes,
-                                                               const unsigned char *table, const int stream) {
-    fc_index done = 0;
-    for (; done + 32 <= row_bytes; done += 32) {
-        FC_UNROLL
-        for (fc_index block = 0; block < ways; block++) {
-            b_t out = b_zero();
-            FC_UNROLL
-            for (fc_index j = 0; j < ways; j++) {
-                const b_t row = b_load((const unsigned char *)coarse[j] + done);
-                out = b_or(out, b_pick(row, b_both(table + 16 * (block * ways + j))));
-            }
-            b_store_halves(fine + 16 * block, fine + 16 * (ways + block), out, stream);
-        }
-        fine += 32 * ways;
-    }
-    return done;
-}
-
-FC_INLINE fc_index FC_PASTE(deinterleave_groups__, FC_ISA, , , )(void *const *coarse, const unsigned char *fine,
-                                                                 const fc_index ways, fc_index row_bytes,
-                                                                 const unsigned char *table) {
-    fc_index done = 0;
-    for (; done + 32 <= row_bytes; done += 32) {
+/* One group: 32 bytes of each coarse row from byte `at` on, 32*ways of the fine one. */
+FC_INLINE void FC_PASTE(interleave_group__, FC_ISA, , , )(unsigned char *fine, const void *const *coarse,
+                                                          const fc_index ways, fc_index at, const unsigned char *table,
+                                                          const int stream) {
+    fine += at * ways;
+    FC_UNROLL
+    for (fc_index block = 0; block < ways; block++) {
+        b_t out = b_zero();
         FC_UNROLL
         for (fc_index j = 0; j < ways; j++) {
-            b_t out = b_zero();
-            FC_UNROLL
-            for (fc_index block = 0; block < ways; block++) {
-                const b_t both = b_halves(fine + 16 * block, fine + 16 * (ways + block));
-                out = b_or(out, b_pick(both, b_both(table + 16 * (j * ways + block))));
-            }
-            b_store((unsigned char *)coarse[j] + done, out, 0);
+            const b_t row = b_load((const unsigned char *)coarse[j] + at);
+            out = b_or(out, b_pick(row, b_both(table + 16 * (block * ways + j))));
         }
-        fine += 32 * ways;
+        b_store_halves(fine + 16 * block, fine + 16 * (ways + block), out, stream);
     }
-    return done;
+}
+
+FC_INLINE void FC_PASTE(deinterleave_group__, FC_ISA, , , )(void *const *coarse, const unsigned char *fine,
+                                                            const fc_index ways, fc_index at,
+                                                            const unsigned char *table) {
+    fine += at * ways;
+    FC_UNROLL
+    for (fc_index j = 0; j < ways; j++) {
+        b_t out = b_zero();
+        FC_UNROLL
+        for (fc_index block = 0; block < ways; block++) {
+            const b_t both = b_halves(fine + 16 * block, fine + 16 * (ways + block));
+            out = b_or(out, b_pick(both, b_both(table + 16 * (j * ways + block))));
+        }
+        b_store((unsigned char *)coarse[j] + at, out, 0);
+    }
+}
+
+/* All groups of rows of row_bytes >= 32; the last one overlaps the one before it and writes the same bytes again. */
+FC_INLINE void FC_PASTE(interleave_groups__, FC_ISA, , , )(unsigned char *fine, const void *const *coarse,
+                                                           const fc_index ways, fc_index row_bytes,
+                                                           const unsigned char *table, const int stream) {
+    fc_index at = 0;
+    for (; at + 32 <= row_bytes; at += 32)
+        FC_PASTE(interleave_group__, FC_ISA, , , )(fine, coarse, ways, at, table, stream);
+    if (at < row_bytes) FC_PASTE(interleave_group__, FC_ISA, , , )(fine, coarse, ways, row_bytes - 32, table, 0);
+}
+
+FC_INLINE void FC_PASTE(deinterleave_groups__, FC_ISA, , , )(void *const *coarse, const unsigned char *fine,
+                                                             const fc_index ways, fc_index row_bytes,
+                                                             const unsigned char *table) {
+    fc_index at = 0;
+    for (; at + 32 <= row_bytes; at += 32) FC_PASTE(deinterleave_group__, FC_ISA, , , )(coarse, fine, ways, at, table);
+    if (at < row_bytes) FC_PASTE(deinterleave_group__, FC_ISA, , , )(coarse, fine, ways, row_bytes - 32, table);
 }
 #endif
 
@@ -72,30 +82,28 @@ static void FC_KERNEL_NAME(bytes, interleave, FC_ISA)(void *fine, const void *co
                                                       fc_index step, fc_index count, fc_index item_bytes,
                                                       const unsigned char *table, int stream) {
     unsigned char *to = fine;
-    fc_index done = 0;
 #if FC_BYTE_WORDS
-    if (table) {
-        const fc_index bytes = count * item_bytes;
+    const fc_index bytes = count * item_bytes;
+    if (table && bytes >= 32) {
         const int aligned = stream && ((uintptr_t)to & 15) == 0;
 #define FC_GROUPS(n, streamed) FC_PASTE(interleave_groups__, FC_ISA, , , )(to, coarse, n, bytes, table, streamed)
-        if (aligned)
-            done = ways == 2   ? FC_GROUPS(2, 1)
-                   : ways == 3 ? FC_GROUPS(3, 1)
-                   : ways == 4 ? FC_GROUPS(4, 1)
-                               : FC_GROUPS(ways, 1);
+        if (aligned) {
+            FC_GROUPS(ways, 1);
+            b_fence();
+        } else if (ways == 2)
+            FC_GROUPS(2, 0);
+        else if (ways == 3)
+            FC_GROUPS(3, 0);
+        else if (ways == 4)
+            FC_GROUPS(4, 0);
         else
-            done = ways == 2   ? FC_GROUPS(2, 0)
-                   : ways == 3 ? FC_GROUPS(3, 0)
-                   : ways == 4 ? FC_GROUPS(4, 0)
-                               : FC_GROUPS(ways, 0);
+            FC_GROUPS(ways, 0);
 #undef FC_GROUPS
-        if (aligned) b_fence();
-        done /= item_bytes;
+        return;
     }
-#else
-    (void)table, (void)stream;
 #endif
-    for (fc_index q = done; q < count; q++)
+    (void)table, (void)stream;
+    for (fc_index q = 0; q < count; q++)
         for (fc_index j = 0; j < ways; j++)
             FC_PASTE(move__, FC_ISA, , , )(to + (q * step + j) * item_bytes,
                                            (const unsigned char *)coarse[j] + q * item_bytes, item_bytes);
@@ -105,20 +113,24 @@ static void FC_KERNEL_NAME(bytes, deinterleave, FC_ISA)(void *const *coarse, con
                                                         fc_index step, fc_index count, fc_index item_bytes,
                                                         const unsigned char *table, int stream) {
     const unsigned char *from = fine;
-    fc_index done = 0;
-    (void)stream;
 #if FC_BYTE_WORDS
-    if (table) {
-        const fc_index bytes = count * item_bytes;
+    const fc_index bytes = count * item_bytes;
+    if (table && bytes >= 32) {
 #define FC_GROUPS(n) FC_PASTE(deinterleave_groups__, FC_ISA, , , )(coarse, from, n, bytes, table)
-        done = ways == 2 ? FC_GROUPS(2) : ways == 3 ? FC_GROUPS(3) : ways == 4 ? FC_GROUPS(4) : FC_GROUPS(ways);
+        if (ways == 2)
+            FC_GROUPS(2);
+        else if (ways == 3)
+            FC_GROUPS(3);
+        else if (ways == 4)
+            FC_GROUPS(4);
+        else
+            FC_GROUPS(ways);
 #undef FC_GROUPS
-        done /= item_bytes;
+        return;
     }
-#else
-    (void)table;
 #endif
-    for (fc_index q = done; q < count; q++)
+    (void)table, (void)stream;
+    for (fc_index q = 0; q < count; q++)
         for (fc_index j = 0; j < ways; j++)
             FC_PASTE(move__, FC_ISA, , , )((unsigned char *)coarse[j] + q * item_bytes,
                                            from + (q * step + j) * item_bytes, item_bytes);

@@ -20,6 +20,15 @@ FC_INLINE v_t v_load_m(const real *p, m_t m) { return FC_AVX512(maskz_loadu)(m, 
 FC_INLINE void v_store_m(real *p, m_t m, v_t v) { FC_AVX512(mask_storeu)(p, m, v); }
 FC_INLINE v_t v_add(v_t a, v_t b) { return FC_AVX512(add)(a, b); }
 FC_INLINE v_t v_fma(v_t a, v_t b, v_t c) { return FC_AVX512(fmadd)(a, b, c); }
+FC_INLINE v_t v_fma_at(const real *p, v_t b, v_t c) {
+    /* Left to themselves, compilers load and broadcast a factor once and keep it. */
+#if FC_IS_F32
+    __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(c) : "v"(b), "m"(*p));
+#else
+    __asm__("vfmadd231pd %2%{1to8%}, %1, %0" : "+v"(c) : "v"(b), "m"(*p));
+#endif
+    return c;
+}
 FC_INLINE v_t v_even(v_t a, v_t b) { /* lanes of b count from V_LANES, and b begins one element early */
 #if FC_IS_F32
     const __m512i from = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);

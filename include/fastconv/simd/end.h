@@ -10,6 +10,7 @@
 #undef v_store_m
 #undef v_add
 #undef v_fma
+#undef v_fma_at
 #undef v_even
 #undef V_LANES
 #undef V_REGISTERS

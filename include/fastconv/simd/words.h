@@ -10,6 +10,7 @@
  *   v_store_m(p, m, v)     lanes off are not written
  *   v_add(a, b)            a + b
  *   v_fma(a, b, c)         a*b + c; rounded once where the instruction set can, twice in the baseline
+ *   v_fma_at(p, b, c)      p[0]*b + c, the factor taken from memory by the multiply-add itself where that exists
  *   v_even(a, b)           with a = p[0..L) and b = p[L-1..2L-1): p[0], p[2], ... p[2L-2]
  */
 #define v_t FC_WORD(v_t)
@@ -23,4 +24,5 @@
 #define v_store_m FC_WORD(v_store_m)
 #define v_add FC_WORD(v_add)
 #define v_fma FC_WORD(v_fma)
+#define v_fma_at FC_WORD(v_fma_at)
 #define v_even FC_WORD(v_even)
