@@ -31,6 +31,8 @@ cdef extern from *:
     #ifndef FC_BUILD_FLAGS
     #define FC_BUILD_FLAGS ""
     #endif
+    /* Cython's arrays want literal sizes: [256] below is FC_BLOCK_K, [16] FC_MAX_WAYS, [4096] its largest table. */
+    _Static_assert(FC_BLOCK_K == 256 && FC_MAX_WAYS == 16, "array sizes in _core.pyx");
     """
     const char *FC_BUILD_FLAGS
     const char *COMPILER "__VERSION__"
@@ -295,8 +297,7 @@ cdef struct Job:
     Py_ssize_t aside_offset, list_offset, scratch_bytes     # of a worker's scratch, in bytes
     char *scratch
     Py_ssize_t[256] panel_row, image_row                    # where the rows of a panel begin; those of the image
-    unsigned char *shuffle_table
-    Py_ssize_t shuffle_ways
+    unsigned char *shuffle_table                            # if whole output rows are interleaved at once
 
 
 cdef Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
@@ -595,7 +596,9 @@ cdef class Engine:
         while job.unit_ranges < job.units and (shares * job.unit_ranges * job.tiles < wanted
                                                or self._aside_bytes(job, columns) > OUTPUT_BYTES):
             self._cut_units_of_items(job, job.unit_ranges + 1)
-        job.blocks = ceil_div(job.tiles, job.item_tiles)
+        # The same number of blocks for every thread: 98 tiles are 14 blocks of 7 for two, not 13 of up to 8.
+        job.blocks = ceil_div(ceil_div(job.tiles, job.item_tiles), job.threads) * job.threads
+        job.blocks = min(job.blocks, job.tiles)
         job.item_pixels = job.item_tiles * columns
         return 0
 
@@ -647,7 +650,6 @@ cdef class Engine:
         for i in range(FC_BLOCK_K):
             job.panel_row[i] = i * job.kernels.columns
             job.image_row[i] = i * job.image.channel
-        job.shuffle_ways = job.out_step[2]
         job.shuffle_table = NULL
         if job.aside and self.phases.complete and 2 <= job.out_step[2] <= FC_MAX_WAYS:
             job.shuffle_table = <unsigned char *>job.scratch + job.scratch_bytes * job.threads

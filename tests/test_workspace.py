@@ -1,4 +1,4 @@
-"""The scratch memory of a call is a few megabytes, whatever the image."""
+"""The scratch memory of a call is a megabyte or two per thread, whatever the image: never a whole im2col matrix."""
 
 import sys
 
@@ -7,7 +7,8 @@ import pytest
 
 import fastconv
 
-WORKSPACE = 24 << 20  # bytes, with two threads: never a whole im2col matrix, which is 9 times an input for a 3x3 kernel
+WORKSPACE = 2 << 20  # bytes of a thread: a panel or a strip, and at most 1 MiB of outputs before they are interleaved
+MARGIN = 8 << 20  # bytes that the process grows by at a large call besides: thread stacks, Python, NumPy
 
 
 def ones(*shape):
@@ -33,7 +34,7 @@ def test_stated_workspace_does_not_grow_with_the_image(name, isa):
     channels = layer.weight.shape[0 if name == "transposed" else 1] * layer.groups
     with fastconv.threads(2):
         stated = [layer.describe((1, channels, size, size))["workspace_bytes"] for size in (64, 512, 2048, 8192)]
-    assert all(0 <= size <= WORKSPACE for size in stated), stated
+    assert all(0 < size <= 2 * WORKSPACE for size in stated), stated
 
 
 # The high-water mark of this very process image. (ru_maxrss will not do: a child starts with its parent's.)
@@ -75,4 +76,4 @@ print(high_water() - before, x.nbytes + w.nbytes + y.nbytes)
 """)
     grown, arrays = map(int, done.stdout.split())
     assert grown >= arrays / 2, "the measurement itself does not work"
-    assert grown <= arrays + WORKSPACE
+    assert grown <= arrays + 2 * WORKSPACE + MARGIN
