@@ -10,7 +10,7 @@ FC_INLINE uint32_t FC_WORD(inside)(fc_index first, fc_index step, fc_index width
     fc_index lo = 0, hi = lanes;
     if (first >= width) return 0;
     if (first < 0) lo = FC_WORD(min)(lanes, (-first - 1) / step + 1);
-    if (first + (lanes - 1) * step >= width) hi = FC_WORD(max)(lo, (width - 1 - first) / step + 1);
+    if (first + (lanes - 1) * step >= width) hi = (width - 1 - first) / step + 1;
     return (uint32_t)((((uint64_t)1 << hi) - 1) & ~(((uint64_t)1 << lo) - 1));
 }
 
