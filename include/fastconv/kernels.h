@@ -40,8 +40,8 @@ typedef struct {
 typedef int fc_pack_weights_fn(void *a, const void *w, fc_index rows, const fc_index *row_offset, fc_index count,
                                const fc_index *k_offset);
 
-/* kernels/panel.h: gathers count pixels from flat output position `pixel` on, one row per tap and channel, taps outermost;
- * tap_offset holds (d, h, w) per tap. Returns the number of runs written; with skip_dead, rows that would be zero
+/* kernels/panel.h: gathers count pixels from flat output position `pixel` on, one row per tap and channel, taps
+ * outermost; tap_offset holds (d, h, w) per tap. Returns the number of runs written; with skip_dead, rows that would be zero
  * throughout are left out. */
 typedef fc_index fc_pack_panel_fn(void *panel, const fc_image *image, const fc_index *tap_offset, fc_index taps,
                                   fc_index channels, fc_index pixel, fc_index count, int skip_dead, fc_run *runs);
@@ -54,7 +54,7 @@ typedef void fc_pack_strip_fn(void *strip, fc_index pitch, const void *row, fc_i
 typedef void fc_gemm_fn(fc_index rows, fc_index columns, const void *a, const fc_run *runs, fc_index n_runs,
                         const void *b, const fc_index *b_row, void *c, fc_index c_stride, const void *bias);
 
-/* kernels/peak.h: runs `rounds` times 1024 independent multiply-adds of vectors; returns the multiply-adds per round. */
+/* kernels/peak.h: `rounds` rounds of multiply-adds in registers; returns the multiply-adds per round. */
 typedef fc_index fc_fma_peak_fn(fc_index rounds, void *sink);
 
 /* ---- byte kernels: any element size, in bytes ---- */

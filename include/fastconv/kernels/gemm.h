@@ -11,8 +11,8 @@
  *                                                                 k'=1 |x x x x x x x x x x x x|
  *
  * Strides are in elements. b must be readable for whole vectors; c is touched in its columns only.
- * Preconditions: 1 <= rows <= FC_ROWS; columns >= 1; runs ascend. Columns are taken two vectors at a time, or four where
- * rows <= FC_NARROW leaves registers for it.
+ * Preconditions: 1 <= rows <= FC_ROWS; columns >= 1; runs ascend. Columns are taken two vectors at a time, or four
+ * where rows <= FC_NARROW leaves registers for it.
  *
  * Within a call the products of one output are summed in order of k, in one register; the caller cuts long sums into
  * blocks of FC_BLOCK_K. That makes the result independent of tiles, threads and images, and keeps the rounding error

@@ -4,11 +4,11 @@
  *   (step, origin and off of the axis)
  *
  *   k = tap*channels + c, off = tap_offset[tap], (d, h, w) = output position of pixel + n; k' counts the rows
- *   written: k without those that are left out. Rows are `columns` of the table apart (two vectors) and written as whole vectors: room for one
- *   vector behind the last row is needed.
+ *   written: k without those that are left out. Rows are `columns` of the table apart (two vectors) and written as
+ *   whole vectors: room for one vector behind the last row is needed.
  *
- * The tile's pixels are cut at the ends of output rows into segments, and segments into vectors. Which lanes are padding
- * depends on the tap but not on the channel, so it is worked out once per tap and the loop over channels is
+ * The tile's pixels are cut at the ends of output rows into segments, and segments into vectors. Which lanes are
+ * padding depends on the tap but not on the channel, so it is worked out once per tap and the loop over channels is
  * load, store, load, store. A vector may spill over its segment's end: the next segment, or the next row, is written
  * after it.
  */

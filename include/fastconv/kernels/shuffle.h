@@ -3,8 +3,8 @@
  *   interleave:    fine[q*step + j] = coarse[j][q]      q < count, j < ways <= step
  *   deinterleave:  coarse[j][q] = fine[q*step + j]
  *
- * for elements of any size; step counts elements. Where ways == step and an element is 1, 2, 4, 8 or 16 bytes, 16 bytes of
- * every coarse row make ways*16 bytes of the fine one, and each 16 of those are picked from the `ways` rows by byte
+ * for elements of any size; step counts elements. Where ways == step and an element is 1, 2, 4, 8 or 16 bytes, 16
+ * bytes of every coarse row make ways*16 bytes of the fine one, and each 16 of those are picked from the `ways` rows by byte
  * shuffles and joined by or:
  *
  *   coarse[0]  a0 a1 a2 a3                         fine  a0 b0 c0 a1 | b1 c1 a2 b2 | c2 a3 b3 c3

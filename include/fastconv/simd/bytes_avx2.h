@@ -4,7 +4,7 @@
  *   b_halves(low, high)                         16 bytes from each address
  *   b_store_halves(low, high, v, stream)        ... and back; stream: if both are 16-byte aligned
  *   b_both(p)                                   the same 16 bytes in both halves
- *   b_pick(v, m)                                byte i of a half is v[m[i]] of that half, or 0 where m[i] has its top bit set
+ *   b_pick(v, m)                                byte i of a half is v[m[i]] of that half, 0 where m[i] >= 128
  *   b_or(a, b)  b_zero()
  */
 #define FC_BYTE_WORDS 1
