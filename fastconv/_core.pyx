@@ -900,7 +900,7 @@ cdef void store_rows(const Job *job, const Item *item, const Line *line, char *t
         ways[i] = built(job, item, way, item.m0, column)
         next_channel[i] = job.packed[way.group].group.phases * item.c_row * job.itemsize
     for _m in range(item.m0, item.m1):
-        job.movers.interleave(to, ways, step, step, whole, job.itemsize, job.shuffle_table, 0)
+        job.movers.interleave(to, ways, step, step, whole, job.itemsize, job.shuffle_table)
         if whole < count:
             store_last(job, ways, to + whole * step * job.itemsize, whole, rest)
         for i in range(step):
@@ -915,7 +915,7 @@ cdef void store_last(const Job *job, const const_pointer *ways, char *to, Py_ssi
     cdef Py_ssize_t i
     for i in range(phases):
         at[i] = <const char *>ways[i] + position * job.itemsize
-    job.movers.interleave(to, at, phases, phases, 1, job.itemsize, NULL, 0)
+    job.movers.interleave(to, at, phases, phases, 1, job.itemsize, NULL)
 
 
 cdef void store_ways(const Job *job, const Item *item, const Line *line, char *to, Py_ssize_t w, Py_ssize_t count,
@@ -932,7 +932,7 @@ cdef void store_ways(const Job *job, const Item *item, const Line *line, char *t
         for m in range(item.m0, item.m1):
             source = built(job, item, way, m, column)
             job.movers.interleave(to + ((m - item.m0) * job.y_channel + w * step + way.residue) * job.itemsize,
-                                  &source, 1, step, n, job.itemsize, NULL, 0)
+                                  &source, 1, step, n, job.itemsize, NULL)
 
 
 # ---------------------------------------------------------------------------------------------- pixel shuffle
@@ -942,7 +942,7 @@ cdef struct Shuffle:
     const unsigned char *table
     char *coarse
     char *fine
-    Py_ssize_t itemsize, channels, rows_per_item, rows, undo, order, stream
+    Py_ssize_t itemsize, channels, rows_per_item, rows, undo, order
     Py_ssize_t[3] size          # of coarse
     Py_ssize_t[3] factor
 
@@ -960,7 +960,7 @@ def shuffle(x, y, Py_ssize_t itemsize, factors, int order, bint undo, Py_ssize_t
     job.movers = &fc_isa_table(current_isa).bytes
     job.coarse = <char *>(&target[0, 0, 0, 0, 0] if undo else &source[0, 0, 0, 0, 0])
     job.fine = <char *>(&source[0, 0, 0, 0, 0] if undo else &target[0, 0, 0, 0, 0])
-    job.itemsize, job.undo, job.order, job.stream = itemsize, undo, order, 0
+    job.itemsize, job.undo, job.order = itemsize, undo, order
     job.channels = fine.shape[1]
     for axis in range(3):
         job.factor[axis] = factors[axis]
@@ -1012,10 +1012,10 @@ cdef void shuffle_row(const Shuffle *job, Py_ssize_t row) noexcept nogil:
         if fw == 1:
             memcpy(ways[0] if job.undo else fine, fine if job.undo else ways[0], line_bytes)
         elif job.undo:
-            job.movers.deinterleave(ways, fine + j0 * job.itemsize, n, fw, width, job.itemsize, job.table, job.stream)
+            job.movers.deinterleave(ways, fine + j0 * job.itemsize, n, fw, width, job.itemsize, job.table)
         else:
             job.movers.interleave(fine + j0 * job.itemsize, <const void *const *>ways, n, fw, width, job.itemsize,
-                                  job.table, job.stream)
+                                  job.table)
         j0 += n
 
 

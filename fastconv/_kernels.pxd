@@ -36,9 +36,9 @@ cdef extern from "fastconv/kernels.h" nogil:
 
     ctypedef struct fc_byte_kernels:
         void (*interleave)(void *, const void *const *, fc_index, fc_index, fc_index, fc_index,
-                           const unsigned char *, int) noexcept nogil
+                           const unsigned char *) noexcept nogil
         void (*deinterleave)(void *const *, const void *, fc_index, fc_index, fc_index, fc_index,
-                             const unsigned char *, int) noexcept nogil
+                             const unsigned char *) noexcept nogil
 
     ctypedef struct fc_isa:
         const char *name

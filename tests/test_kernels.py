@@ -34,8 +34,8 @@ SIGNATURES = {
     "pack_strip": (None, POINTER, INDEX, POINTER, INDEX, INDEX, INDEX, INDEX),
     "gemm": (None, INDEX, INDEX, POINTER, POINTER, INDEX, POINTER, POINTER, POINTER, INDEX, POINTER),
     "fma_peak": (INDEX, INDEX, POINTER),
-    "interleave": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, POINTER, INT),
-    "deinterleave": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, POINTER, INT),
+    "interleave": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, POINTER),
+    "deinterleave": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, POINTER),
 }
 
 
@@ -283,13 +283,13 @@ ITEM_BYTES = [1, 2, 4, 8, 16, 3, 12]
 
 
 def moves(item):
-    """Yields ways, step, count; with the table of masks? stores past the caches? and skew, to unalign the fine row."""
+    """Yields ways, step, count; with the table of masks? and skew, to unalign the fine row."""
     groups = [group // item * n for group in (16, 32) for n in (1, 2)]
     counts = {0, 1, 2, 70, *(n + around for n in groups for around in (-1, 0, 1))} & set(range(71))
     for ways, step in [(2, 2), (3, 3), (4, 4), (5, 5), (7, 7), (16, 16), (1, 1), (1, 3), (2, 5), (3, 4)]:
         for count, table in product(sorted(counts), [False, True] if ways == step and 16 % item == 0 else [False]):
-            for stream, skew in [(0, 0), (1, 0), (1, 1)] if table else [(0, 0), (1, 1)]:
-                yield ways, step, count, table, stream, skew
+            for skew in (0, 1):
+                yield ways, step, count, table, skew
 
 
 def rows_of(fine, ways, step, item):
@@ -301,12 +301,12 @@ def rows_of(fine, ways, step, item):
 @every("interleave")
 @pytest.mark.parametrize("item", ITEM_BYTES)
 def test_interleave(kernel, guard, rng, item):
-    for ways, step, count, table, stream, skew in moves(item):
+    for ways, step, count, table, skew in moves(item):
         rows = rng.integers(0, 256, (ways, count, item), np.uint8)
         masks = guard.input(np.frombuffer(_core.shuffle_table(ways, item, 0), np.uint8)) if table else None
         pointers = guard.input(np.array([address(guard.input(row)) for row in rows], np.uintp))
         fine = guard.output(skew + max(0, (count - 1) * step + ways) * item, np.uint8)
-        kernel(fine[skew:], pointers, ways, step, count, item, masks, stream)
+        kernel(fine[skew:], pointers, ways, step, count, item, masks)
         got = guard.take(rows_of(fine[skew:], ways, step, item))
         guard.check()
         assert_same_bits(got, rows)
@@ -315,12 +315,12 @@ def test_interleave(kernel, guard, rng, item):
 @every("deinterleave")
 @pytest.mark.parametrize("item", ITEM_BYTES)
 def test_deinterleave(kernel, guard, rng, item):
-    for ways, step, count, table, stream, skew in moves(item):
+    for ways, step, count, table, skew in moves(item):
         fine = rng.integers(0, 256, skew + max(0, (count - 1) * step + ways) * item, np.uint8)
         masks = guard.input(np.frombuffer(_core.shuffle_table(ways, item, 1), np.uint8)) if table else None
         coarse = [guard.output((count, item), np.uint8) for _ in range(ways)]
         pointers = guard.input(np.array([address(row) for row in coarse], np.uintp))
-        kernel(pointers, guard.input(fine)[skew:], ways, step, count, item, masks, stream)
+        kernel(pointers, guard.input(fine)[skew:], ways, step, count, item, masks)
         got = np.stack([guard.take(row) for row in coarse])
         guard.check()
         assert_same_bits(got, rows_of(fine[skew:], ways, step, item).copy())

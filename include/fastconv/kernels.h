@@ -61,10 +61,10 @@ typedef fc_index fc_fma_peak_fn(fc_index rounds, void *sink);
 
 /* kernels/shuffle.h: fine[q*step + j] = coarse[j][q] for j < ways, q < count; `table` is from fc_shuffle_table. */
 typedef void fc_interleave_fn(void *fine, const void *const *coarse, fc_index ways, fc_index step, fc_index count,
-                              fc_index item_bytes, const unsigned char *table, int stream);
+                              fc_index item_bytes, const unsigned char *table);
 /* ... and back: coarse[j][q] = fine[q*step + j]. */
 typedef void fc_deinterleave_fn(void *const *coarse, const void *fine, fc_index ways, fc_index step, fc_index count,
-                                fc_index item_bytes, const unsigned char *table, int stream);
+                                fc_index item_bytes, const unsigned char *table);
 
 /* ---- the tables ---- */
 

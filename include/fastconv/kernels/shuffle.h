@@ -16,8 +16,8 @@
 #if FC_BYTE_WORDS
 /* One group: 32 bytes of each coarse row from byte `at` on, 32*ways of the fine one. */
 FC_INLINE void FC_PASTE(interleave_group__, FC_ISA, , , )(unsigned char *fine, const void *const *coarse,
-                                                          const fc_index ways, fc_index at, const unsigned char *table,
-                                                          const int stream) {
+                                                          const fc_index ways, fc_index at,
+                                                          const unsigned char *table) {
     fine += at * ways;
     FC_UNROLL
     for (fc_index block = 0; block < ways; block++) {
@@ -27,7 +27,7 @@ FC_INLINE void FC_PASTE(interleave_group__, FC_ISA, , , )(unsigned char *fine, c
             const b_t row = b_load((const unsigned char *)coarse[j] + at);
             out = b_or(out, b_pick(row, b_both(table + 16 * (block * ways + j))));
         }
-        b_store_halves(fine + 16 * block, fine + 16 * (ways + block), out, stream);
+        b_store_halves(fine + 16 * block, fine + 16 * (ways + block), out);
     }
 }
 
@@ -43,18 +43,17 @@ FC_INLINE void FC_PASTE(deinterleave_group__, FC_ISA, , , )(void *const *coarse,
             const b_t both = b_halves(fine + 16 * block, fine + 16 * (ways + block));
             out = b_or(out, b_pick(both, b_both(table + 16 * (j * ways + block))));
         }
-        b_store((unsigned char *)coarse[j] + at, out, 0);
+        b_store((unsigned char *)coarse[j] + at, out);
     }
 }
 
 /* All groups of rows of row_bytes >= 32; the last one overlaps the one before it and writes the same bytes again. */
 FC_INLINE void FC_PASTE(interleave_groups__, FC_ISA, , , )(unsigned char *fine, const void *const *coarse,
                                                            const fc_index ways, fc_index row_bytes,
-                                                           const unsigned char *table, const int stream) {
+                                                           const unsigned char *table) {
     fc_index at = 0;
-    for (; at + 32 <= row_bytes; at += 32)
-        FC_PASTE(interleave_group__, FC_ISA, , , )(fine, coarse, ways, at, table, stream);
-    if (at < row_bytes) FC_PASTE(interleave_group__, FC_ISA, , , )(fine, coarse, ways, row_bytes - 32, table, 0);
+    for (; at + 32 <= row_bytes; at += 32) FC_PASTE(interleave_group__, FC_ISA, , , )(fine, coarse, ways, at, table);
+    if (at < row_bytes) FC_PASTE(interleave_group__, FC_ISA, , , )(fine, coarse, ways, row_bytes - 32, table);
 }
 
 FC_INLINE void FC_PASTE(deinterleave_groups__, FC_ISA, , , )(void *const *coarse, const unsigned char *fine,
@@ -80,29 +79,25 @@ FC_INLINE void FC_PASTE(move__, FC_ISA, , , )(unsigned char *to, const unsigned 
 
 static void FC_KERNEL_NAME(bytes, interleave, FC_ISA)(void *fine, const void *const *coarse, fc_index ways,
                                                       fc_index step, fc_index count, fc_index item_bytes,
-                                                      const unsigned char *table, int stream) {
+                                                      const unsigned char *table) {
     unsigned char *to = fine;
 #if FC_BYTE_WORDS
     const fc_index bytes = count * item_bytes;
     if (table && bytes >= 32) {
-        const int aligned = stream && ((uintptr_t)to & 15) == 0;
-#define FC_GROUPS(n, streamed) FC_PASTE(interleave_groups__, FC_ISA, , , )(to, coarse, n, bytes, table, streamed)
-        if (aligned) {
-            FC_GROUPS(ways, 1);
-            b_fence();
-        } else if (ways == 2)
-            FC_GROUPS(2, 0);
+#define FC_GROUPS(n) FC_PASTE(interleave_groups__, FC_ISA, , , )(to, coarse, n, bytes, table)
+        if (ways == 2)
+            FC_GROUPS(2);
         else if (ways == 3)
-            FC_GROUPS(3, 0);
+            FC_GROUPS(3);
         else if (ways == 4)
-            FC_GROUPS(4, 0);
+            FC_GROUPS(4);
         else
-            FC_GROUPS(ways, 0);
+            FC_GROUPS(ways);
 #undef FC_GROUPS
         return;
     }
 #endif
-    (void)table, (void)stream;
+    (void)table;
     for (fc_index q = 0; q < count; q++)
         for (fc_index j = 0; j < ways; j++)
             FC_PASTE(move__, FC_ISA, , , )(to + (q * step + j) * item_bytes,
@@ -111,7 +106,7 @@ static void FC_KERNEL_NAME(bytes, interleave, FC_ISA)(void *fine, const void *co
 
 static void FC_KERNEL_NAME(bytes, deinterleave, FC_ISA)(void *const *coarse, const void *fine, fc_index ways,
                                                         fc_index step, fc_index count, fc_index item_bytes,
-                                                        const unsigned char *table, int stream) {
+                                                        const unsigned char *table) {
     const unsigned char *from = fine;
 #if FC_BYTE_WORDS
     const fc_index bytes = count * item_bytes;
@@ -129,7 +124,7 @@ static void FC_KERNEL_NAME(bytes, deinterleave, FC_ISA)(void *const *coarse, con
         return;
     }
 #endif
-    (void)table, (void)stream;
+    (void)table;
     for (fc_index q = 0; q < count; q++)
         for (fc_index j = 0; j < ways; j++)
             FC_PASTE(move__, FC_ISA, , , )((unsigned char *)coarse[j] + q * item_bytes,
