@@ -14,6 +14,7 @@ from setuptools.command.build_ext import build_ext
 ROOT = Path(__file__).parent
 HEADERS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "include").rglob("*") if p.suffix in {".h", ".def"})
 UNITS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "fastconv" / "_isa").glob("*.c"))
+LOOPS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "fastconv" / "_loops").glob("*.pxi"))
 
 # ISO C switches contraction off in one compiler and not in the other: say it. Without -fno-math-errno and the like,
 # results are what the source says; -ffast-math is never used.
@@ -40,7 +41,7 @@ core = Extension(
     "fastconv._core",
     ["fastconv/_core.pyx", *UNITS],
     include_dirs=["include"],
-    depends=[*HEADERS, "fastconv/_kernels.pxd"],
+    depends=[*HEADERS, "fastconv/_kernels.pxd", *LOOPS],
     extra_compile_args=FLAGS,
     extra_link_args=["-pthread"],
     define_macros=[("FC_BUILD_FLAGS", '"' + " ".join(FLAGS) + '"')],

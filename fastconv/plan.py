@@ -16,6 +16,7 @@ import numpy as np
 
 from . import _core
 from ._arrays import as_array, check_out, compute_dtype, flat, float_array, keep, lies_in_planes, result_dtype, rows
+from ._choice import choose
 from ._config import get_num_threads
 from .geometry import (
     check_bias,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Self
 
+    from ._choice import Choice
     from .geometry import Convolution, Ints, Padding, PadLike, Placement, TransposedConvolution
 
 __all__ = [
@@ -92,7 +94,7 @@ class _Layer:
         self._weight = weight
         self._bias = bias
         self._algorithm = algorithm
-        self._engines: dict[np.dtype[Any], Engine] = {}
+        self._engines: dict[tuple[np.dtype[Any], Choice], Engine] = {}
 
     def _keep(self) -> None:
         """Make the weights the layer's own and pack them."""
@@ -126,7 +128,7 @@ class _Layer:
         """Fill y, which lies as the core wants it. It may overlap the caller's weights: the engine has its own."""
         if y.size:
             x = rows(x, y.dtype)
-            self._engine(y.dtype).run(x[place.lift], y[place.lift], place.origin, get_num_threads())
+            self._engine(y.dtype, x.shape[-self._ndim :]).run(x[place.lift], y[place.lift], place.origin, get_num_threads())
         return y
 
     def _promoted(self, x: NDArray[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
@@ -134,17 +136,21 @@ class _Layer:
         dtype = result_dtype(float_array("input", x).dtype, self._dtype)
         return dtype, compute_dtype(dtype)
 
-    def _engine(self, compute: np.dtype[Any]) -> Engine:
-        """Return the engine for a compute dtype: the layer's own, or a wider one packed when an input calls for it.
+    def _engine(self, compute: np.dtype[Any], size: tuple[int, ...] | None = None) -> Engine:
+        """Return the engine for a compute dtype and image size, packed when an input first calls for it.
 
         Two threads may both pack it; setdefault lets one of the two win.
         """
-        return self._engines.get(compute) or self._engines.setdefault(compute, self._pack(compute))
+        choice = choose(self._operator, size, compute, self._algorithm)
+        key = compute, choice
+        return self._engines.get(key) or self._engines.setdefault(key, self._pack(compute, choice))
 
-    def _pack(self, compute: np.dtype[Any]) -> Engine:
-        return self._core_engine(self._operator, flat(self._weight, compute))
+    def _pack(self, compute: np.dtype[Any], choice: Choice) -> Engine:
+        return self._core_engine(self._operator, flat(self._weight, compute), choice)
 
-    def _core_engine(self, operator: Convolution | TransposedConvolution, weight: NDArray[Any]) -> _core.Engine:
+    def _core_engine(
+        self, operator: Convolution | TransposedConvolution, weight: NDArray[Any], choice: Choice
+    ) -> _core.Engine:
         bias = None if self._bias is None else flat(self._bias, weight.dtype)
         phases, outputs, inputs, strides, bias_strides = _terms(operator)
         return _core.Engine(
@@ -156,7 +162,9 @@ class _Layer:
         shape = int_entries("shape", shape, 0)
         output = placement(self._operator, shape, self._compute.itemsize, None).shape
         sides = five_axes(shape, self._ndim), five_axes(output, self._ndim)
-        return {**self._engine(self._compute).describe(*sides, get_num_threads()), "output_shape": output}
+        engine = self._engine(self._compute, shape[-self._ndim :])
+        why = choose(self._operator, shape[-self._ndim :], self._compute, self._algorithm).why
+        return {**engine.describe(*sides, get_num_threads()), "why": why, "output_shape": output}
 
     def __repr__(self) -> str:
         operator = self._operator
@@ -339,10 +347,10 @@ class SubpixelConv2d(_Conv):
         self._set(weight, bias, stride, padding, dilation, groups, algorithm, upscale_factor)
         self._keep()
 
-    def _pack(self, compute: np.dtype[Any]) -> Engine:
+    def _pack(self, compute: np.dtype[Any], choice: Choice) -> Engine:
         if self._operator.splits_evenly():
-            return super()._pack(compute)
-        plain = self._core_engine(self._operator.plain(), flat(self._weight, compute))
+            return super()._pack(compute, choice)
+        plain = self._core_engine(self._operator.plain(), flat(self._weight, compute), choice)
         return _ThenShuffled(plain, self._operator.factor)
 
     upscale_factor = property(attrgetter("_operator.factor"), doc="The upscale factor on each spatial axis.")
@@ -425,14 +433,14 @@ class _ConvTranspose(_Layer):
         """Transpose-convolve `input`, of any batch and image size; write to `out` if given."""
         return self._apply(input, out, None if output_size is None else int_entries("output_size", output_size, 0))
 
-    def _pack(self, compute: np.dtype[Any]) -> Engine:
+    def _pack(self, compute: np.dtype[Any], choice: Choice) -> Engine:
         weight = flat(self._weight, compute)
         # A sum of squares is finite only if every entry is, and reads the weights once; overflow merely costs a look.
         if isfinite(weight.dot(weight)) or (finite := np.isfinite(weight)).all():
-            return self._core_engine(self._operator, weight)
+            return self._core_engine(self._operator, weight, choice)
         # The stand-in has the sign of the infinity: an infinite input times it is the same, any other next to nothing.
         stand_in = np.copysign(np.finfo(compute).tiny, weight)
-        engine = self._core_engine(self._operator, np.where(finite, weight, stand_in))
+        engine = self._core_engine(self._operator, np.where(finite, weight, stand_in), choice)
         return _WithNonFinite(engine, self._operator, np.where(finite, 0, weight))
 
     output_padding = property(attrgetter("_operator.output_padding"), doc="What is added to each spatial axis.")

@@ -1,0 +1,412 @@
+"""The direct algorithm: weights cut and packed once per layer, work cut into items once per call."""
+
+cdef struct Packed:             # one group of phases: its weights, and how rows and sums are cut
+    const Group *group
+    char *weights               # [conv group][block][row of outputs in panels][k], see kernels/weights.h
+    char *bias                  # [conv group][row], row = channel*phases + phase
+    Block *block
+    Py_ssize_t blocks
+    Py_ssize_t products         # length of the sum: taps*channels
+    Py_ssize_t *panel           # first row of each panel, and the end
+    Py_ssize_t *unit            # first panel of each unit, and the end
+
+
+cdef struct Job:
+    const fc_real_kernels *kernels
+    const fc_byte_kernels *movers
+    const Packed *packed
+    const Line *line
+    const Way *way
+    Reach reach
+    Py_ssize_t n_groups, n_phases, n_lines
+    Py_ssize_t itemsize, channels, outputs, groups, units   # channels and outputs per conv group
+    const Py_ssize_t *unit_channel                          # first output channel of each unit, and the end
+    int skip_dead, strips
+    int aside                   # outputs are built in scratch, then interleaved into y
+    int in_place                # panels are read from the image as it lies
+
+    const char *x
+    char *y
+    Py_ssize_t x_image, y_image, y_channel                  # strides in elements
+    fc_image image
+    Py_ssize_t[3] grid                                      # output positions of a phase
+    Py_ssize_t[3] out                                       # output size
+    Py_ssize_t[3] out_step
+
+    Py_ssize_t images, unit_ranges, blocks, items, threads
+    Py_ssize_t pixels, tiles                                # panels: flat positions and tiles of the grid
+    Py_ssize_t rows, row_blocks, columns, column_blocks     # strips: block size and number of blocks
+    Py_ssize_t item_pixels, item_channels                   # the most of an item
+    Py_ssize_t item_tiles
+    Py_ssize_t aside_offset, list_offset, scratch_bytes     # of a worker's scratch, in bytes
+    char *scratch
+    Py_ssize_t[256] panel_row, image_row                    # where the rows of a panel begin; those of the image
+    unsigned char *shuffle_table                            # if whole output rows are interleaved at once
+
+
+cdef Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    """a / b rounded up, a >= 0, b > 0; no intermediate overflows."""
+    return a // b + (a % b != 0)
+
+
+cdef void *aligned(Py_ssize_t size) except? NULL nogil:
+    """At least one cache line, at a cache line's start."""
+    cdef void *p = NULL
+    if posix_memalign(&p, 64, <size_t>max(size, 64)):
+        with gil:
+            raise MemoryError(f"fastconv: no memory for {size} bytes of workspace")
+    return p
+
+
+cdef class Engine:
+    """An operator with its weights packed for one instruction set. Immutable; threads may share it."""
+
+    cdef readonly Phases phases
+    cdef readonly str isa
+    cdef readonly str dtype
+    cdef readonly str algorithm
+    cdef object empty               # what outputs without any tap are: the bias, or 0
+    cdef Packed *packed
+    cdef Job template
+    cdef list tables
+
+    def __cinit__(self, Phases phases, weight, bias, Py_ssize_t groups, Py_ssize_t out_channels,
+                  Py_ssize_t in_channels, weight_strides, bias_strides, algorithm="auto"):
+        cdef const fc_isa *isa = fc_isa_table(current_isa)
+        cdef Job *job = &self.template
+        cdef Py_ssize_t i, axis
+        self.phases, self.isa, self.tables = phases, isa.name.decode(), []
+        self.dtype = str(weight.dtype)
+        self.empty = 0 if bias is None else bias.reshape(1, -1, 1, 1, 1)
+        self.packed = <Packed *>calloc(phases.n_groups + 1, sizeof(Packed))
+        if self.packed is NULL:
+            raise MemoryError()
+        job.itemsize = weight.itemsize
+        job.kernels = &isa.f32 if job.itemsize == 4 else &isa.f64
+        job.movers, job.packed, job.line, job.way = &isa.bytes, self.packed, phases.line, phases.way
+        job.n_groups, job.n_phases, job.n_lines = phases.n_groups, phases.n_phases, phases.n_lines
+        job.channels, job.outputs, job.groups = in_channels, out_channels, groups
+        for axis in range(3):
+            job.out_step[axis] = phases.out_step[axis]
+            job.image.step[axis] = phases.in_step[axis]
+        job.reach = phases.reach
+        job.strips = self._strips_pay()
+        self.algorithm = "direct, strips" if job.strips else "direct, panels"
+        self._cut_units()
+        job.skip_dead = 1
+        for i in range(phases.n_groups):
+            self._cut_sum(self.packed + i, phases.group + i)
+            self._cut_rows(self.packed + i)
+            self._pack(i, weight.view("uint8"), weight_strides)
+            self._pack_bias(i, bias, bias_strides)
+
+    def __dealloc__(self):
+        if self.packed is not NULL:
+            for i in range(self.template.n_groups):
+                free(self.packed[i].weights)
+                free(self.packed[i].bias)
+                free(self.packed[i].block)
+        free(self.packed)
+
+    cdef Py_ssize_t *table(self, numbers) except NULL:
+        cdef Table kept = Table(numbers)
+        self.tables.append(kept)
+        return kept.at
+
+    cdef bint _strips_pay(self):
+        """Few outputs per pixel, several taps, and a strip that can be made small.
+
+        Looks at taps and weights only, never at the image: the choice decides the order of the sum.
+        """
+        cdef Job *job = &self.template
+        cdef Py_ssize_t i, most = 0
+        cdef object step = job.image.step[2], rows = job.reach.span_h, smallest     # Python's integers do not overflow
+        for i in range(self.phases.n_groups):
+            most = max(most, self.phases.group[i].phases * job.outputs)
+        smallest = (64 * step + job.reach.span_w) * (rows + 1) * job.reach.planes * self._strip_channels()
+        return most <= NARROW_ROWS and job.reach.taps > 1 and smallest * job.itemsize <= STRIP_LIMIT
+
+    cdef Py_ssize_t _strip_channels(self):
+        """Channels of a strip: a block of the sum for the group with the most taps."""
+        return max(1, min(self.template.channels, FC_BLOCK_K // max(self.template.reach.taps, 1)))
+
+    cdef int _cut_units(self) except -1:
+        """Units of whole output channels with all their phases, of about UNIT_PANELS panels in the largest group."""
+        cdef Job *job = &self.template
+        cdef Py_ssize_t most = 1
+        for i in range(self.phases.n_groups):
+            most = max(most, self.phases.group[i].phases)
+        share = max(1, UNIT_PANELS * job.kernels.rows // most)
+        job.units = ceil_div(job.outputs, share)
+        job.unit_channel = self.table([job.outputs * u // job.units for u in range(job.units + 1)])
+        return 0
+
+    cdef int _cut_sum(self, Packed *packed, const Group *group) except -1:
+        """Blocks of at most FC_BLOCK_K products: strips hold whole channels, panels take many channels of few taps."""
+        cdef Py_ssize_t channels, taps, c_parts, t_parts, k0 = 0
+        if self.template.strips:            # all groups cut alike, since they share the strip
+            channels, taps = self._strip_channels(), FC_BLOCK_K
+            t_parts = max(1, ceil_div(self.template.reach.taps, taps))
+        else:
+            channels, taps = FC_BLOCK_K, max(1, FC_BLOCK_K // max(1, self.template.channels))
+            t_parts = max(1, ceil_div(group.taps, taps))
+        c_parts = max(1, ceil_div(self.template.channels, channels))
+        cuts_c = [self.template.channels * i // c_parts for i in range(c_parts + 1)]
+        cuts_t = [group.taps * i // t_parts for i in range(t_parts + 1)]
+        blocks = [(c0, c1, t0, t1) for t0, t1 in zip(cuts_t, cuts_t[1:]) for c0, c1 in zip(cuts_c, cuts_c[1:])]
+        if self.template.strips:
+            blocks.sort()
+        packed.group, packed.blocks, packed.products = group, len(blocks), group.taps * self.template.channels
+        packed.block = <Block *>malloc(len(blocks) * sizeof(Block))
+        if packed.block is NULL:
+            raise MemoryError()
+        for i, (c0, c1, t0, t1) in enumerate(blocks):
+            packed.block[i] = Block(c0, c1, t0, t1, k0)
+            k0 += (c1 - c0) * (t1 - t0)
+        return 0
+
+    cdef int _cut_rows(self, Packed *packed) except -1:
+        """Panels of nearly equal height: 64 rows are 13 13 13 13 12, not 14 14 14 14 8."""
+        cdef Py_ssize_t phases = packed.group.phases
+        panels, units = [], []
+        for u in range(self.template.units):
+            first, end = self.template.unit_channel[u] * phases, self.template.unit_channel[u + 1] * phases
+            count = ceil_div(end - first, self.template.kernels.rows)
+            units.append(len(panels))
+            panels += [first + (end - first) * i // count for i in range(count)]
+        packed.panel = self.table([*panels, self.template.outputs * phases])
+        packed.unit = self.table([*units, len(panels)])
+        return 0
+
+    cdef int _pack(self, Py_ssize_t index, const unsigned char[::1] weight, strides) except -1:
+        """Panels of rows r, row = channel*phases + phase, block after block of the sum.
+
+        Within a group, the kernel index of a tap differs from phase to phase by the same step for all taps, so that
+        weight[row, k] lies at row_offset[row] + k_offset[k].
+        """
+        cdef Job *job = &self.template
+        cdef Packed *packed = self.packed + index
+        cdef Py_ssize_t phases = packed.group.phases, rows = job.outputs * phases, panels = packed.unit[job.units]
+        cdef Py_ssize_t s_group, s_out, s_in, g, b, c, t, m, p, n, i, at
+        cdef Py_ssize_t[256] k_offset
+        cdef Table phase_offset, tap_offset, row_offset = Table(range(rows))
+        cdef Block *block
+        cdef const unsigned char *from_group
+        cdef char *to
+        s_group, s_out, *s_residue, s_in, s_d, s_h, s_w = strides
+        residues, _, kernels = self.phases.groups[index]
+        taps = [[kd * s_d + kh * s_h + kw * s_w for kd, kh, kw in k] for k in kernels]
+        tap_offset = Table(taps[0])
+        phase_offset = Table([(k[0] - taps[0][0] if k else 0) + sum(r * s for r, s in zip(residue, s_residue))
+                              for k, residue in zip(taps, residues)])
+        for m in range(job.outputs):
+            for p in range(phases):
+                row_offset.at[m * phases + p] = m * s_out + phase_offset.at[p]
+        packed.weights = <char *>aligned(job.groups * rows * packed.products * job.itemsize)
+        for g in range(job.groups):
+            from_group = &weight[0] + g * s_group * job.itemsize if weight.shape[0] else NULL
+            for b in range(packed.blocks):
+                block, n = packed.block + b, 0
+                for t in range(block.t0, block.t1):
+                    for c in range(block.c0, block.c1):
+                        k_offset[n] = tap_offset.at[t] + c * s_in
+                        n += 1
+                for i in range(panels):
+                    at = packed.panel[i]
+                    to = packed.weights + ((g * packed.products + block.k0) * rows + at * n) * job.itemsize
+                    if job.kernels.pack_weights(to, from_group, packed.panel[i + 1] - at, row_offset.at + at, n,
+                                                k_offset):
+                        job.skip_dead = 0
+        return 0
+
+    cdef int _pack_bias(self, Py_ssize_t index, bias, strides) except -1:
+        cdef Job *job = &self.template
+        cdef Packed *packed = self.packed + index
+        cdef Py_ssize_t size = job.groups * job.outputs * packed.group.phases * job.itemsize
+        cdef Py_ssize_t g, m, n = 0, at, s_group, s_out
+        cdef const unsigned char[::1] values
+        packed.bias = <char *>aligned(size)
+        if bias is None:
+            memset(packed.bias, 0, size)
+            return 0
+        values = bias.view("uint8")
+        s_group, s_out, *s_residue = strides
+        offsets = [sum(r * s for r, s in zip(residue, s_residue)) for residue in self.phases.groups[index][0]]
+        for g in range(job.groups):
+            for m in range(job.outputs):
+                for offset in offsets:
+                    at = g * s_group + m * s_out + <Py_ssize_t>offset
+                    memcpy(packed.bias + n * job.itemsize, &values[at * job.itemsize], job.itemsize)
+                    n += 1
+        return 0
+
+    def run(self, x, y, origin, Py_ssize_t threads):
+        """y = the operator of x; fastconv/plan.py says what x and y must be."""
+        cdef Job job = self.template
+        self._aim(&job, x.shape, y.shape, origin)
+        if job.itemsize == 4:
+            bind[float](&job, x, y)
+        else:
+            bind[double](&job, x, y)
+        if job.images == 0 or job.pixels == 0:
+            return
+        if not self.phases.complete:
+            y[...] = self.empty
+        self._flatten_pointwise(&job)
+        self._cut_work(&job, threads)
+        job.scratch = <char *>aligned(job.scratch_bytes * job.threads + SHUFFLE_TABLE_BYTES)
+        try:
+            self._prepare_store(&job)
+            with nogil:
+                fc_parallel(run_item, &job, job.items, job.threads)
+        finally:
+            free(job.scratch)
+
+    def describe(self, x_shape, y_shape, threads=1):
+        """How a call would be cut: item sizes and workspace, in a dict."""
+        cdef Job job = self.template
+        self._aim(&job, x_shape, y_shape, (0, 0, 0))
+        self._cut_work(&job, threads)
+        return {
+            "algorithm": self.algorithm, "isa": self.isa, "dtype": self.dtype,
+            "tile": f"{job.kernels.rows}x{job.kernels.columns}",
+            "products": [(job.outputs * len(residues), job.channels * len(offsets))
+                         for residues, offsets, _ in self.phases.groups],
+            "items": job.items, "threads": job.threads, "workspace_bytes": job.scratch_bytes * job.threads,
+        }
+
+    cdef int _aim(self, Job *job, x_shape, y_shape, origin) except -1:
+        """Sizes of input, output and grid."""
+        job.images = x_shape[0]
+        job.pixels = 1
+        for axis in range(3):
+            job.image.size[axis] = x_shape[2 + axis]
+            job.image.origin[axis] = origin[axis]
+            job.out[axis] = y_shape[2 + axis]
+            job.grid[axis] = job.image.grid[axis] = ceil_div(job.out[axis], job.out_step[axis])
+            job.pixels *= job.grid[axis]
+        job.aside = job.n_phases > 1 or not self.phases.complete
+        return 0
+
+    cdef int _flatten_pointwise(self, Job *job) except -1:
+        """A tap that reads the output's own position makes the image one long row: no segments, no padding."""
+        cdef fc_image *image = &job.image
+        cdef Py_ssize_t axis
+        if not self.phases.pointwise or (image.pitch[1] != image.size[2] and image.size[1] > 1):
+            return 0
+        if image.pitch[0] != image.size[1] * image.size[2] and image.size[0] > 1:
+            return 0
+        for axis in range(3):
+            if image.origin[axis] or image.size[axis] != job.grid[axis]:
+                return 0
+        for axis in range(3):
+            image.size[axis] = image.grid[axis] = job.pixels if axis == 2 else 1
+        job.in_place = job.outputs * job.n_phases <= IN_PLACE_ROWS
+        return 0
+
+    cdef int _cut_work(self, Job *job, Py_ssize_t threads) except -1:
+        """Items: enough for every thread, each small enough for its caches."""
+        cdef Py_ssize_t products = 0, i
+        for i in range(job.n_groups):
+            products += self.packed[i].products * self.packed[i].group.phases
+        products *= job.outputs * job.groups * job.images * job.pixels
+        job.threads = max(1, min(threads, FC_MAX_THREADS, 1 + products // SERIAL_PRODUCTS))
+        if job.strips:
+            self._cut_strips(job)
+        else:
+            self._cut_panels(job)
+        self._lay_out_scratch(job)
+        return 0
+
+    cdef Py_ssize_t _aside_bytes(self, const Job *job, Py_ssize_t pixels):
+        return pixels * job.n_phases * job.item_channels * job.itemsize if job.aside else 0
+
+    cdef int _cut_units_of_items(self, Job *job, Py_ssize_t ranges) except -1:
+        job.unit_ranges = max(1, min(ranges, job.units))
+        job.item_channels = max([self.template.unit_channel[job.units * (i + 1) // job.unit_ranges]
+                                 - self.template.unit_channel[job.units * i // job.unit_ranges]
+                                 for i in range(job.unit_ranges)])
+        return 0
+
+    cdef int _cut_panels(self, Job *job) except -1:
+        cdef Py_ssize_t columns = job.kernels.columns, shares = job.images * job.groups
+        cdef Py_ssize_t wanted = 4 * job.threads if job.threads > 1 else 1
+        job.tiles = ceil_div(job.pixels, columns)
+        job.item_tiles = min(ITEM_TILES, job.tiles)
+        self._cut_units_of_items(job, ceil_div(job.outputs * job.n_phases, ITEM_ROWS))
+        while job.item_tiles > 1 and (shares * job.unit_ranges * ceil_div(job.tiles, job.item_tiles) < wanted
+                                      or self._aside_bytes(job, job.item_tiles * columns) > OUTPUT_BYTES):
+            job.item_tiles -= 1
+        while job.unit_ranges < job.units and (shares * job.unit_ranges * job.tiles < wanted
+                                               or self._aside_bytes(job, columns) > OUTPUT_BYTES):
+            self._cut_units_of_items(job, job.unit_ranges + 1)
+        # The same number of blocks for every thread: 98 tiles are 14 blocks of 7 for two, not 13 of up to 8.
+        job.blocks = ceil_div(ceil_div(job.tiles, job.item_tiles), job.threads) * job.threads
+        job.blocks = min(job.blocks, job.tiles)
+        job.item_pixels = job.item_tiles * columns
+        return 0
+
+    cdef Py_ssize_t _strip_bytes(self, const Job *job, Py_ssize_t rows, Py_ssize_t columns):
+        return (self._strip_channels() * job.reach.planes * strip_rows(job, rows) * job.image.step[2]
+                * strip_pitch(job, columns) * job.itemsize)
+
+    cdef int _cut_strips(self, Job *job) except -1:
+        """Blocks of output rows, or pieces of one, whose strip stays in L1, or in L2 where taps are far apart."""
+        cdef Py_ssize_t shares = job.images * job.groups * job.grid[0], budget = STRIP_BYTES
+        cdef Py_ssize_t wanted = 4 * job.threads if job.threads > 1 else 1
+        self._cut_units_of_items(job, 1)
+        job.columns, job.rows = min(job.grid[2], 1024), 1
+        while job.columns > 64 and max(self._strip_bytes(job, 1, job.columns),
+                                       self._aside_bytes(job, job.columns)) > budget:
+            job.columns = ceil_div(job.columns, 2)
+        if self._strip_bytes(job, 1, job.columns) > budget // 2:
+            budget *= 8
+        while job.rows < job.grid[1] and (max(self._strip_bytes(job, 2 * job.rows, job.columns),
+                                              self._aside_bytes(job, 2 * job.rows * job.columns)) <= budget):
+            job.rows *= 2
+        job.rows = min(job.rows, job.grid[1])
+        job.column_blocks = ceil_div(job.grid[2], job.columns)
+        while job.rows > 1 and shares * job.column_blocks * ceil_div(job.grid[1], job.rows) < wanted:
+            job.rows = ceil_div(job.rows, 2)
+        job.row_blocks = ceil_div(job.grid[1], job.rows)
+        job.blocks = job.grid[0] * job.row_blocks * job.column_blocks
+        job.item_pixels = job.rows * job.columns
+        return 0
+
+    cdef int _lay_out_scratch(self, Job *job) except -1:
+        """[pixels: a panel or a strip][outputs built aside][runs, or rows of the strip]"""
+        cdef Py_ssize_t pixels, lists
+        if job.strips:
+            pixels = self._strip_bytes(job, job.rows, job.columns)
+            lists = FC_BLOCK_K * sizeof(Py_ssize_t)
+        else:
+            pixels = (FC_BLOCK_K + 2) * job.kernels.columns * job.itemsize
+            lists = (FC_BLOCK_K + 1) * sizeof(fc_run)
+        job.aside_offset = ceil_div(pixels, 64) * 64
+        job.list_offset = job.aside_offset + ceil_div(self._aside_bytes(job, job.item_pixels), 64) * 64
+        job.scratch_bytes = job.list_offset + ceil_div(lists, 64) * 64
+        job.items = job.images * job.groups * job.unit_ranges * job.blocks
+        job.threads = min(job.threads, job.items)
+        return 0
+
+    cdef int _prepare_store(self, Job *job) except -1:
+        cdef Py_ssize_t i
+        for i in range(FC_BLOCK_K):
+            job.panel_row[i] = i * job.kernels.columns
+            job.image_row[i] = i * job.image.channel
+        job.shuffle_table = NULL
+        if job.aside and self.phases.complete and 2 <= job.out_step[2] <= FC_MAX_WAYS:
+            job.shuffle_table = <unsigned char *>job.scratch + job.scratch_bytes * job.threads
+            fc_shuffle_table(job.shuffle_table, job.out_step[2], job.itemsize, 0)
+        return 0
+
+
+cdef int bind(Job *job, const real[:, :, :, :, :] x, real[:, :, :, :, :] y) except -1:
+    """Addresses and strides of input and output."""
+    cdef Py_ssize_t size = sizeof(real)
+    job.x = <const char *>&x[0, 0, 0, 0, 0]
+    job.y = <char *>&y[0, 0, 0, 0, 0]
+    job.x_image, job.image.channel = x.strides[0] // size, x.strides[1] // size
+    job.image.pitch[0], job.image.pitch[1] = x.strides[2] // size, x.strides[3] // size
+    job.y_image, job.y_channel = y.strides[0] // size, y.strides[1] // size
+    return 0

@@ -1,0 +1,85 @@
+"""From outputs built aside, phase by phase, to their interleaved places in y."""
+
+cdef void store_pixels(const Job *job, const Item *item, Py_ssize_t first, Py_ssize_t end) noexcept nogil:
+    """Cuts flat grid positions at row ends."""
+    cdef Py_ssize_t p = first, w, h, d, count
+    while p < end:
+        w, h, d = p % job.grid[2], p // job.grid[2] % job.grid[1], p // job.grid[2] // job.grid[1]
+        count = min(job.grid[2] - w, end - p)
+        store_segment(job, item, d, h, w, count, p - first)
+        p += count
+
+
+cdef void store_segment(const Job *job, const Item *item, Py_ssize_t d, Py_ssize_t h, Py_ssize_t w, Py_ssize_t count,
+                        Py_ssize_t column) noexcept nogil:
+    """Grid positions (d, h, w .. w + count) of all phases, from scratch to their places in y."""
+    cdef const Line *line
+    cdef Py_ssize_t i, row_d, row_h
+    cdef char *to
+    for i in range(job.n_lines):
+        line = job.line + i
+        row_d, row_h = d * job.out_step[0] + line.d, h * job.out_step[1] + line.h
+        if row_d >= job.out[0] or row_h >= job.out[1]:
+            continue
+        to = output(job, item, item.m0) + ((row_d * job.out[1] + row_h) * job.out[2]) * job.itemsize
+        if job.shuffle_table is not NULL:
+            store_rows(job, item, line, to, w, count, column)
+        else:
+            store_ways(job, item, line, to, w, count, column)
+
+
+cdef const void *built(const Job *job, const Item *item, const Way *way, Py_ssize_t m,
+                       Py_ssize_t column) noexcept nogil:
+    """Where the outputs of a phase and channel were built."""
+    cdef const Group *group = job.packed[way.group].group
+    cdef Py_ssize_t row = group.first_phase * (item.m1 - item.m0) + (m - item.m0) * group.phases + way.phase
+    return item.c + (row * item.c_row + column) * job.itemsize
+
+
+cdef void store_rows(const Job *job, const Item *item, const Line *line, char *to, Py_ssize_t w, Py_ssize_t count,
+                     Py_ssize_t column) noexcept nogil:
+    """All phases of the row at once, channel by channel; the last position may be cut by the end of the output."""
+    cdef const_pointer[16] ways
+    cdef Py_ssize_t[16] next_channel
+    cdef Py_ssize_t step = job.out_step[2], i, _m, whole = min(count, job.out[2] // step - w)
+    cdef Py_ssize_t rest = job.out[2] - (w + whole) * step
+    cdef const Way *way
+    to += w * step * job.itemsize
+    for i in range(step):
+        way = job.way + line.first + i
+        ways[i] = built(job, item, way, item.m0, column)
+        next_channel[i] = job.packed[way.group].group.phases * item.c_row * job.itemsize
+    for _m in range(item.m0, item.m1):
+        job.movers.interleave(to, ways, step, step, whole, job.itemsize, job.shuffle_table)
+        if whole < count:
+            store_last(job, ways, to + whole * step * job.itemsize, whole, rest)
+        for i in range(step):
+            ways[i] = <const char *>ways[i] + next_channel[i]
+        to += job.y_channel * job.itemsize
+
+
+cdef void store_last(const Job *job, const const_pointer *ways, char *to, Py_ssize_t position,
+                     Py_ssize_t phases) noexcept nogil:
+    """The first phases of one position."""
+    cdef const_pointer[16] at
+    cdef Py_ssize_t i
+    for i in range(phases):
+        at[i] = <const char *>ways[i] + position * job.itemsize
+    job.movers.interleave(to, at, phases, phases, 1, job.itemsize, NULL)
+
+
+cdef void store_ways(const Job *job, const Item *item, const Line *line, char *to, Py_ssize_t w, Py_ssize_t count,
+                     Py_ssize_t column) noexcept nogil:
+    """Phase by phase, where some have no taps or there are too many for registers."""
+    cdef Py_ssize_t step = job.out_step[2], i, m, n
+    cdef const Way *way
+    cdef const void *source
+    for i in range(line.first, line.first + line.count):
+        way = job.way + i
+        if way.residue >= job.out[2]:
+            continue
+        n = min(count, ceil_div(job.out[2] - way.residue, step) - w)
+        for m in range(item.m0, item.m1):
+            source = built(job, item, way, m, column)
+            job.movers.interleave(to + ((m - item.m0) * job.y_channel + w * step + way.residue) * job.itemsize,
+                                  &source, 1, step, n, job.itemsize, NULL)
