@@ -128,7 +128,8 @@ class _Layer:
         """Fill y, which lies as the core wants it. It may overlap the caller's weights: the engine has its own."""
         if y.size:
             x = rows(x, y.dtype)
-            self._engine(y.dtype, x.shape[-self._ndim :]).run(x[place.lift], y[place.lift], place.origin, get_num_threads())
+            engine = self._engine(y.dtype, x.shape[-self._ndim :])
+            engine.run(x[place.lift], y[place.lift], place.origin, get_num_threads())
         return y
 
     def _promoted(self, x: NDArray[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
