@@ -33,4 +33,8 @@ def choose(
     """Return how to compute `operator` on an image of this spatial size; None stands for a large image."""
     if algorithm == "direct":
         return Choice("direct", why="asked for")
+    import os
+    if compute.name == "float32" and hasattr(operator, "factor") and operator.factor == (1, 1) and operator.kernel == (3, 3) and operator.stride == (1, 1) and operator.core_channels[1] >= 8:
+        n = int(os.environ.get("WN", "8"))
+        if n: return Choice("winograd", (n, n), "3x3")
     return Choice("direct", why="nothing faster is known for this kernel")

@@ -55,12 +55,18 @@ cdef enum:
     STRIP_BYTES = 32 << 10      # a strip of padded rows: it should stay in L1 with the weights
     STRIP_LIMIT = 1 << 20       # a strip that cannot be cut below this is not used at all
     SHUFFLE_TABLE_BYTES = 4096  # of fc_shuffle_table for FC_MAX_WAYS
+    SEGMENT_PIXELSX = 48         # of a row of tiles that are transformed together: a strip of 8 rows is 24 KiB
     SERIAL_PRODUCTS = 200_000   # multiply-adds per thread, below which waking one costs more than it brings
 
 
 # ---------------------------------------------------------------------------------------------- instruction sets
 
 cdef int current_isa = 0
+import os
+cdef Py_ssize_t TILE_BYTES = int(os.environ.get("TB", "1024")) << 10
+cdef Py_ssize_t MANY_TILES = int(os.environ.get("MT", "64"))
+cdef Py_ssize_t TILE_LIMIT = int(os.environ.get("TL", "6144")) << 10
+cdef Py_ssize_t SEGMENT_PIXELS = int(os.environ.get("SP", "48"))
 
 
 def compiled_isas():
@@ -132,6 +138,7 @@ include "_loops/phases.pxi"
 include "_loops/engine.pxi"
 include "_loops/direct.pxi"
 include "_loops/store.pxi"
+include "_loops/winograd.pxi"
 include "_loops/shuffle.pxi"
 
 

@@ -32,6 +32,16 @@ cdef extern from "fastconv/kernels.h" nogil:
         void (*pack_strip)(void *, fc_index, const void *, fc_index, fc_index, fc_index, fc_index) noexcept nogil
         void (*gemm)(fc_index, fc_index, const void *, const fc_run *, fc_index, const void *, const fc_index *,
                      void *, fc_index, const void *) noexcept nogil
+        void (*pack_block)(void *, const void *, fc_index, fc_index, fc_index, fc_index, fc_index) noexcept nogil
+        void (*unpack_block)(void *, fc_index, fc_index, const void *, fc_index) noexcept nogil
+        int (*winograd_weights)(void *, fc_index, const void *, fc_index, const fc_index *, fc_index, fc_index,
+                                const fc_index *, fc_index, fc_index, const void *, const void *) noexcept nogil
+        void (*winograd_input)(fc_index, fc_index, const void *, fc_index, const void *, fc_index, fc_index, fc_index,
+                               void *, fc_index) noexcept nogil
+        void (*winograd_product)(fc_index, fc_index, const void *, fc_index, const void *, void *, fc_index,
+                                 int) noexcept nogil
+        void (*winograd_output)(fc_index, fc_index, fc_index, fc_index, const void *, fc_index, const void *, fc_index,
+                                fc_index, const void *, void *, fc_index, fc_index, fc_index) noexcept nogil
         fc_index (*fma_peak)(fc_index, void *) noexcept nogil
 
     ctypedef struct fc_byte_kernels:

@@ -154,6 +154,10 @@ class _Layer:
     ) -> _core.Engine:
         bias = None if self._bias is None else flat(self._bias, weight.dtype)
         phases, outputs, inputs, strides, bias_strides = _terms(operator)
+        if choice.engine == "winograd":
+            return _core.Winograd(
+                phases, weight, bias, operator.groups, outputs, inputs, strides, bias_strides, choice.tile
+            )
         return _core.Engine(
             phases, weight, bias, operator.groups, outputs, inputs, strides, bias_strides, self._algorithm
         )

@@ -47,9 +47,11 @@ int fc_isa_kernel(const fc_isa *table, int index, const char **name, fc_any_fn *
     } entries[] = {
 #define FC_REAL_KERNEL(family)                                                                                         \
     {"f32_" #family, (fc_any_fn *)table->f32.family}, {"f64_" #family, (fc_any_fn *)table->f64.family},
+#define FC_SINGLE_KERNEL(family) {"f32_" #family, (fc_any_fn *)table->f32.family},
 #define FC_BYTE_KERNEL(family) {"bytes_" #family, (fc_any_fn *)table->bytes.family},
 #include "fastconv/kernels.def"
 #undef FC_REAL_KERNEL
+#undef FC_SINGLE_KERNEL
 #undef FC_BYTE_KERNEL
     };
     if (index < 0 || index >= (int)(sizeof entries / sizeof *entries)) return 0;

@@ -54,6 +54,23 @@ typedef void fc_pack_strip_fn(void *strip, fc_index pitch, const void *row, fc_i
 typedef void fc_gemm_fn(fc_index rows, fc_index columns, const void *a, const fc_run *runs, fc_index n_runs,
                         const void *b, const fc_index *b_row, void *c, fc_index c_stride, const void *bias);
 
+/* kernels/blocks.h: block[p][i] = row i of `rows`, from position `first` on; and back. */
+typedef void fc_pack_block_fn(void *block, const void *rows, fc_index channel, fc_index channels, fc_index width,
+                              fc_index first, fc_index count);
+typedef void fc_unpack_block_fn(void *rows, fc_index channel, fc_index channels, const void *block, fc_index count);
+
+/* kernels/winograd.h: weights, pixels and sums on their ways in and out of the tiles, and the product between. */
+typedef int fc_winograd_weights_fn(void *u, fc_index u_plane, const void *w, fc_index rows, const fc_index *row_offset,
+                                   fc_index taps_h, fc_index taps_w, const fc_index *tap_offset, fc_index n_h,
+                                   fc_index n_w, const void *g_h, const void *g_w);
+typedef void fc_winograd_input_fn(fc_index n_h, fc_index n_w, const void *table, fc_index tiles, const void *x,
+                                  fc_index x_row, fc_index x_column, fc_index x_tile, void *v, fc_index v_plane);
+typedef void fc_winograd_product_fn(fc_index rows, fc_index count, const void *a, fc_index a_block, const void *b,
+                                    void *c, fc_index c_row, int add);
+typedef void fc_winograd_output_fn(fc_index n_h, fc_index n_w, fc_index m_h, fc_index m_w, const void *table,
+                                   fc_index tiles, const void *sums, fc_index plane, fc_index tile_step,
+                                   const void *bias, void *y, fc_index y_row, fc_index y_column, fc_index y_tile);
+
 /* kernels/peak.h: `rounds` rounds of multiply-adds in registers; returns the multiply-adds per round. */
 typedef fc_index fc_fma_peak_fn(fc_index rounds, void *sink);
 
@@ -74,17 +91,21 @@ typedef struct {
     fc_index columns; /* columns of a packed panel: two vectors */
     fc_index narrow;  /* up to this many rows a tile may be four vectors wide */
 #define FC_REAL_KERNEL(family) fc_##family##_fn *family;
+#define FC_SINGLE_KERNEL(family) fc_##family##_fn *family; /* NULL in the table of float64 */
 #define FC_BYTE_KERNEL(family)
 #include "kernels.def"
 #undef FC_REAL_KERNEL
+#undef FC_SINGLE_KERNEL
 #undef FC_BYTE_KERNEL
 } fc_real_kernels;
 
 typedef struct {
 #define FC_REAL_KERNEL(family)
+#define FC_SINGLE_KERNEL(family)
 #define FC_BYTE_KERNEL(family) fc_##family##_fn *family;
 #include "kernels.def"
 #undef FC_REAL_KERNEL
+#undef FC_SINGLE_KERNEL
 #undef FC_BYTE_KERNEL
 } fc_byte_kernels;
 

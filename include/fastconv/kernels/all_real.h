@@ -5,3 +5,7 @@
 #include "fastconv/kernels/peak.h"
 #include "fastconv/kernels/strip.h"
 #include "fastconv/kernels/weights.h"
+#if FC_IS_F32
+#include "fastconv/kernels/blocks.h"
+#include "fastconv/kernels/winograd.h"
+#endif

@@ -87,29 +87,24 @@ FC_INLINE void FC_WORD(tiles)(const int rows, const int widest, fc_index columns
 #undef FC_TILE
 }
 
+/* FC_CASE(rows) for every height of a tile. */
+#undef FC_ROW_CASES
+#if FC_ROWS > 6
+#define FC_ROW_CASES                                                                                                   \
+    FC_CASE(1) FC_CASE(2) FC_CASE(3) FC_CASE(4) FC_CASE(5) FC_CASE(6) FC_CASE(7)                                       \
+    FC_CASE(8) FC_CASE(9) FC_CASE(10) FC_CASE(11) FC_CASE(12) FC_CASE(13) FC_CASE(14)
+#elif FC_ROWS > 4
+#define FC_ROW_CASES FC_CASE(1) FC_CASE(2) FC_CASE(3) FC_CASE(4) FC_CASE(5) FC_CASE(6)
+#else
+#define FC_ROW_CASES FC_CASE(1) FC_CASE(2) FC_CASE(3) FC_CASE(4)
+#endif
+
 static void FC_NAME(gemm)(fc_index rows, fc_index columns, const void *a, const fc_run *runs, fc_index n_runs,
                           const void *b, const fc_index *b_row, void *c, fc_index c_stride, const void *bias) {
     switch (rows) {
 #define FC_CASE(n)                                                                                                     \
     case n: FC_WORD(tiles)(n, n <= FC_NARROW ? 4 : 2, columns, a, runs, n_runs, b, b_row, c, c_stride, bias); break;
-        FC_CASE(1)
-        FC_CASE(2)
-        FC_CASE(3)
-        FC_CASE(4)
-#if FC_ROWS > 4
-        FC_CASE(5)
-        FC_CASE(6)
-#endif
-#if FC_ROWS > 6
-        FC_CASE(7)
-        FC_CASE(8)
-        FC_CASE(9)
-        FC_CASE(10)
-        FC_CASE(11)
-        FC_CASE(12)
-        FC_CASE(13)
-        FC_CASE(14)
-#endif
+        FC_ROW_CASES
 #undef FC_CASE
     default: break;
     }

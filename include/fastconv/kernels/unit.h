@@ -44,6 +44,7 @@ void FC_PASTE(fc_fill__, FC_ISA, , , )(fc_isa *table) {
 #define FC_REAL_KERNEL(family)                                                                                         \
     table->f32.family = FC_KERNEL_NAME(f32, family, FC_ISA);                                                           \
     table->f64.family = FC_KERNEL_NAME(f64, family, FC_ISA);
+#define FC_SINGLE_KERNEL(family) table->f32.family = FC_KERNEL_NAME(f32, family, FC_ISA);
 #if FC_BYTES
 #define FC_BYTE_KERNEL(family) table->bytes.family = FC_KERNEL_NAME(bytes, family, FC_ISA);
 #else
@@ -51,5 +52,6 @@ void FC_PASTE(fc_fill__, FC_ISA, , , )(fc_isa *table) {
 #endif
 #include "fastconv/kernels.def"
 #undef FC_REAL_KERNEL
+#undef FC_SINGLE_KERNEL
 #undef FC_BYTE_KERNEL
 }

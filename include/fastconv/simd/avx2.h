@@ -36,4 +36,29 @@ FC_INLINE v_t v_even(v_t a, v_t b) {
     return _mm256_permute4x64_pd(_mm256_shuffle_pd(a, b, 10), _MM_SHUFFLE(3, 1, 2, 0));
 #endif
 }
+FC_INLINE void v_transpose(v_t *x) {
+    v_t y[V_LANES];
+#if FC_IS_F32 /* within halves: pairs of rows, then pairs of pairs; halves last */
+    FC_UNROLL
+    for (int i = 0; i < 8; i += 4) {
+        const v_t a = _mm256_unpacklo_ps(x[i], x[i + 1]), b = _mm256_unpackhi_ps(x[i], x[i + 1]);
+        const v_t c = _mm256_unpacklo_ps(x[i + 2], x[i + 3]), d = _mm256_unpackhi_ps(x[i + 2], x[i + 3]);
+        y[i] = _mm256_shuffle_ps(a, c, _MM_SHUFFLE(1, 0, 1, 0));
+        y[i + 1] = _mm256_shuffle_ps(a, c, _MM_SHUFFLE(3, 2, 3, 2));
+        y[i + 2] = _mm256_shuffle_ps(b, d, _MM_SHUFFLE(1, 0, 1, 0));
+        y[i + 3] = _mm256_shuffle_ps(b, d, _MM_SHUFFLE(3, 2, 3, 2));
+    }
+#else
+    FC_UNROLL
+    for (int i = 0; i < 4; i += 2) {
+        y[i] = _mm256_unpacklo_pd(x[i], x[i + 1]);
+        y[i + 1] = _mm256_unpackhi_pd(x[i], x[i + 1]);
+    }
+#endif
+    FC_UNROLL
+    for (int i = 0; i < V_LANES / 2; i++) {
+        x[i] = FC_AVX(permute2f128)(y[i], y[i + V_LANES / 2], 0x20);
+        x[i + V_LANES / 2] = FC_AVX(permute2f128)(y[i], y[i + V_LANES / 2], 0x31);
+    }
+}
 #undef FC_AVX

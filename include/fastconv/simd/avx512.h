@@ -37,4 +37,44 @@ FC_INLINE v_t v_even(v_t a, v_t b) { /* lanes of b count from V_LANES, and b beg
 #endif
     return FC_AVX512(permutex2var)(a, from, b);
 }
+FC_INLINE void v_transpose(v_t *x) {
+    v_t y[V_LANES];
+#if FC_IS_F32 /* squares of 4 within quarters, then a square of quarters for every four rows */
+    FC_UNROLL
+    for (int i = 0; i < 16; i += 4) {
+        const v_t a = _mm512_unpacklo_ps(x[i], x[i + 1]), b = _mm512_unpackhi_ps(x[i], x[i + 1]);
+        const v_t c = _mm512_unpacklo_ps(x[i + 2], x[i + 3]), d = _mm512_unpackhi_ps(x[i + 2], x[i + 3]);
+        y[i] = _mm512_shuffle_ps(a, c, _MM_SHUFFLE(1, 0, 1, 0));
+        y[i + 1] = _mm512_shuffle_ps(a, c, _MM_SHUFFLE(3, 2, 3, 2));
+        y[i + 2] = _mm512_shuffle_ps(b, d, _MM_SHUFFLE(1, 0, 1, 0));
+        y[i + 3] = _mm512_shuffle_ps(b, d, _MM_SHUFFLE(3, 2, 3, 2));
+    }
+    FC_UNROLL
+    for (int i = 0; i < 4; i++) {
+        const v_t a = _mm512_shuffle_f32x4(y[i], y[i + 4], 0x44), b = _mm512_shuffle_f32x4(y[i], y[i + 4], 0xee);
+        const v_t c = _mm512_shuffle_f32x4(y[i + 8], y[i + 12], 0x44);
+        const v_t d = _mm512_shuffle_f32x4(y[i + 8], y[i + 12], 0xee);
+        x[i] = _mm512_shuffle_f32x4(a, c, 0x88);
+        x[i + 4] = _mm512_shuffle_f32x4(a, c, 0xdd);
+        x[i + 8] = _mm512_shuffle_f32x4(b, d, 0x88);
+        x[i + 12] = _mm512_shuffle_f32x4(b, d, 0xdd);
+    }
+#else
+    FC_UNROLL
+    for (int i = 0; i < 8; i += 2) {
+        y[i] = _mm512_unpacklo_pd(x[i], x[i + 1]);
+        y[i + 1] = _mm512_unpackhi_pd(x[i], x[i + 1]);
+    }
+    FC_UNROLL
+    for (int i = 0; i < 2; i++) {
+        const v_t a = _mm512_shuffle_f64x2(y[i], y[i + 2], 0x44), b = _mm512_shuffle_f64x2(y[i], y[i + 2], 0xee);
+        const v_t c = _mm512_shuffle_f64x2(y[i + 4], y[i + 6], 0x44);
+        const v_t d = _mm512_shuffle_f64x2(y[i + 4], y[i + 6], 0xee);
+        x[i] = _mm512_shuffle_f64x2(a, c, 0x88);
+        x[i + 2] = _mm512_shuffle_f64x2(a, c, 0xdd);
+        x[i + 4] = _mm512_shuffle_f64x2(b, d, 0x88);
+        x[i + 6] = _mm512_shuffle_f64x2(b, d, 0xdd);
+    }
+#endif
+}
 #undef FC_AVX512

@@ -36,3 +36,11 @@ FC_INLINE v_t v_even(v_t a, v_t b) {
     for (int i = 0; i < V_LANES / 2; i++) v[i] = a[2 * i], v[V_LANES / 2 + i] = b[2 * i + 1];
     return v;
 }
+FC_INLINE void v_transpose(v_t *x) {
+    for (int i = 0; i < V_LANES; i++)
+        for (int j = 0; j < i; j++) {
+            const real kept = x[i][j];
+            x[i][j] = x[j][i];
+            x[j][i] = kept;
+        }
+}

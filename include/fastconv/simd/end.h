@@ -12,5 +12,6 @@
 #undef v_fma
 #undef v_fma_at
 #undef v_even
+#undef v_transpose
 #undef V_LANES
 #undef V_REGISTERS

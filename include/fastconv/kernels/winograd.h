@@ -1,0 +1,265 @@
+/* Winograd's minimal filtering on tiles of n_h x n_w inputs: three transforms and the product between them.
+ *
+ *   y = A^T [ (G g G^T) . (B^T d B) ] A       per tile and pair of channels, summed over input channels before A
+ *
+ * On one axis, n points +-a, +-b, ..., infinity, and 0 where n is even, turn r taps and m = n - r + 1 outputs into n products
+ * (Toom and Cook). fastconv/_winograd.py has the points and their derivation. Points come in pairs +-a, and so do the
+ * rows of B^T and the columns of A^T: even and odd terms are summed once, then added and subtracted.
+ *
+ *   input, with z = 1 where 0 is a point, else 0; q the coefficients of prod(x^2 - a^2), as a polynomial in x^2, and R_a those of the
+ *   same without a; sums are over all but the leading ones, which are 1:
+ *     t[0] = sum q d[2i] + d[n-2]  (if z)       t[n-1] = sum q d[2i+z] + d[n-1]
+ *     t[+-a] = E +- a O,                        E = sum R_a d[2i+z+1] + d[n-2],  O = sum R_a d[2i+z] + d[n-3]
+ *   output, with S_a = t[a] + t[-a], D_a = t[a] - t[-a]:
+ *     y[j] = sum a^j (j even: S_a, j odd: D_a)  + t[0] if z and j = 0  + t[n-1] if j = m - 1
+ *
+ * All data is in blocks of V_LANES channels (kernels/blocks.h), so that any tile position is a plain address and no lane is
+ * lost at the ends of rows. n is 4 to 8 on an axis that is transformed, 1 on one that is not; both are
+ * the same, or n_h is 1. Strides are in elements.
+ */
+enum { FC_WORD(most_points) = 8 };
+
+/* Products of one sum in a register before it is added to those before it. The error of a long sum is what limits large
+ * tiles: with 8 points, 256 channels and 3 x 3 taps it was 1.5e-5 of the largest output in one piece, and ... in parts of 32. */
+#define FC_WINOGRAD_PART 32
+
+/* Calls FC_TILES(n_h, n_w) with constants. */
+#define FC_WINOGRAD_SIZES                                                                                              \
+    switch (n_h == 1 ? n_w : n_h * n_w) {                                                                              \
+    case 4: FC_TILES(1, 4); break;                                                                                     \
+    case 5: FC_TILES(1, 5); break;                                                                                     \
+    case 6: FC_TILES(1, 6); break;                                                                                     \
+    case 7: FC_TILES(1, 7); break;                                                                                     \
+    case 8: FC_TILES(1, 8); break;                                                                                     \
+    case 16: FC_TILES(4, 4); break;                                                                                    \
+    case 25: FC_TILES(5, 5); break;                                                                                    \
+    case 36: FC_TILES(6, 6); break;                                                                                    \
+    case 49: FC_TILES(7, 7); break;                                                                                    \
+    case 64: FC_TILES(8, 8); break;                                                                                    \
+    default: break;                                                                                                    \
+    }
+
+/* table: q, then per pair R_a and a. */
+FC_INLINE void FC_WORD(input_axis)(const int n, const real *table, const v_t *d, v_t *t) {
+    const int pairs = (n - 1) / 2, zero = 1 - n % 2;
+    if (n == 1) {
+        t[0] = d[0];
+        return;
+    }
+    v_t first = d[n - 2], last = d[n - 1];
+    FC_UNROLL
+    for (int i = 0; i < pairs; i++) {
+        first = v_fma(v_set1(table[i]), d[2 * i], first);
+        last = v_fma(v_set1(table[i]), d[2 * i + zero], last);
+    }
+    if (zero) t[0] = first;
+    t[n - 1] = last;
+    table += pairs;
+    FC_UNROLL
+    for (int a = 0; a < pairs; a++) {
+        v_t even = d[n - 2], odd = d[n - 3];
+        FC_UNROLL
+        for (int i = 0; i < pairs - 1; i++) {
+            even = v_fma(v_set1(table[i]), d[2 * i + zero + 1], even);
+            odd = v_fma(v_set1(table[i]), d[2 * i + zero], odd);
+        }
+        t[zero + 2 * a] = v_fma(v_set1(table[pairs - 1]), odd, even);
+        t[zero + 2 * a + 1] = v_fma(v_set1(-table[pairs - 1]), odd, even);
+        table += pairs;
+    }
+}
+
+FC_INLINE void FC_WORD(input_tile)(const int n_h, const int n_w, const real *table, const real *x, fc_index x_row,
+                                   fc_index x_column, real *v, fc_index v_plane) {
+    v_t d[FC_WORD(most_points)], t[FC_WORD(most_points)];
+    real rows[FC_WORD(most_points) * FC_WORD(most_points) * V_LANES];
+    for (int i = 0; i < n_h; i++) {
+        FC_UNROLL
+        for (int j = 0; j < n_w; j++) d[j] = v_load(x + i * x_row + j * x_column);
+        FC_WORD(input_axis)(n_w, table, d, t);
+        FC_UNROLL
+        for (int j = 0; j < n_w; j++) v_store(n_h == 1 ? v + j * v_plane : rows + (i * n_w + j) * V_LANES, t[j]);
+    }
+    if (n_h == 1) return;
+    for (int j = 0; j < n_w; j++) {
+        FC_UNROLL
+        for (int i = 0; i < n_h; i++) d[i] = v_load(rows + (i * n_w + j) * V_LANES);
+        FC_WORD(input_axis)(n_h, table, d, t);
+        FC_UNROLL
+        for (int i = 0; i < n_h; i++) v_store(v + (i * n_w + j) * v_plane, t[i]);
+    }
+}
+
+/* winograd_input: v[p*v_plane + tile*V_LANES + c] = (B^T d B)[p], d[i][j] = x[tile*x_tile + i*x_row + j*x_column + c],
+ * for p = i*n_w + j < n_h*n_w, tile < tiles, c < V_LANES. */
+static void FC_NAME(winograd_input)(fc_index n_h, fc_index n_w, const void *table, fc_index tiles, const void *x,
+                                    fc_index x_row, fc_index x_column, fc_index x_tile, void *v, fc_index v_plane) {
+    const real *from = x;
+    real *to = v;
+    for (fc_index i = 0; i < tiles; i++) {
+#define FC_TILES(h, w) FC_WORD(input_tile)(h, w, table, from, x_row, x_column, to, v_plane)
+        FC_WINOGRAD_SIZES
+#undef FC_TILES
+        from += x_tile;
+        to += V_LANES;
+    }
+}
+
+/* y[j] + start; table: a^j per j and pair. */
+FC_INLINE void FC_WORD(output_axis)(const int n, fc_index m, const real *table, const v_t *t, v_t start, real *y,
+                                    fc_index y_step) {
+    const int pairs = (n - 1) / 2, zero = 1 - n % 2;
+    v_t sum[FC_WORD(most_points) / 2], difference[FC_WORD(most_points) / 2];
+    v_t first = zero ? v_add(start, t[0]) : start;
+    FC_UNROLL
+    for (int a = 0; a < pairs; a++) {
+        sum[a] = v_add(t[zero + 2 * a], t[zero + 2 * a + 1]);
+        difference[a] = v_fma(v_set1(-1), t[zero + 2 * a + 1], t[zero + 2 * a]);
+        first = v_add(first, sum[a]);
+    }
+    const v_t end = v_add(start, t[n - 1]);
+    v_store(y, m == 1 ? v_add(first, t[n - 1]) : first);
+    for (fc_index j = 1; j < m; j++) {
+        const real *power = table + j * pairs;
+        v_t value = j == m - 1 ? end : start;
+        FC_UNROLL
+        for (int a = 0; a < pairs; a++) value = v_fma_at(power + a, j % 2 ? difference[a] : sum[a], value);
+        v_store(y + j * y_step, value);
+    }
+}
+
+FC_INLINE void FC_WORD(output_tile)(const int n_h, const int n_w, fc_index m_h, fc_index m_w, const real *table,
+                                    const real *sums, fc_index plane, v_t bias, real *y, fc_index y_row,
+                                    fc_index y_column) {
+    v_t t[FC_WORD(most_points)];
+    real columns[FC_WORD(most_points) * FC_WORD(most_points) * V_LANES];
+    if (n_h > 1) {
+        for (int j = 0; j < n_w; j++) {
+            FC_UNROLL
+            for (int i = 0; i < n_h; i++) t[i] = v_load(sums + (i * n_w + j) * plane);
+            FC_WORD(output_axis)(n_h, m_h, table, t, v_zero(), columns + j * V_LANES, n_w * V_LANES);
+        }
+    }
+    for (fc_index i = 0; i < m_h; i++) {
+        FC_UNROLL
+        for (int j = 0; j < n_w; j++)
+            t[j] = v_load(n_h == 1 ? sums + j * plane : columns + (i * n_w + j) * V_LANES);
+        FC_WORD(output_axis)(n_w, m_w, table, t, bias, y + i * y_row, y_column);
+    }
+}
+
+/* winograd_output: y[tile*y_tile + i*y_row + j*y_column + c] = (A^T t A)[i][j] + bias[c], t[p] = sums[p*plane +
+ * tile*tile_step + c], for i < m_h, j < m_w, tile < tiles, c < V_LANES. */
+static void FC_NAME(winograd_output)(fc_index n_h, fc_index n_w, fc_index m_h, fc_index m_w, const void *table,
+                                     fc_index tiles, const void *sums, fc_index plane, fc_index tile_step,
+                                     const void *bias, void *y, fc_index y_row, fc_index y_column, fc_index y_tile) {
+    const real *from = sums;
+    const v_t start = v_load(bias);
+    real *to = y;
+    for (fc_index i = 0; i < tiles; i++) {
+#define FC_TILES(h, w) FC_WORD(output_tile)(h, w, m_h, m_w, table, from, plane, start, to, y_row, y_column)
+        FC_WINOGRAD_SIZES
+#undef FC_TILES
+        from += tile_step;
+        to += y_tile;
+    }
+}
+
+/* winograd_product: c[r*c_row + n] = start + sum over k of a[(k/V_LANES)*a_block + r*V_LANES + k%V_LANES] * b[k*2*V_LANES + n]
+ *
+ * for r < rows <= FC_ROWS, n < 2*V_LANES, k < count; start is c where `add` is set, else 0. a: tiles of transformed
+ * pixels in blocks of channels; b: a panel of transformed weights, outputs side by side; c: sums of the tiles.
+ * A row of a block is V_LANES entries behind the one before it, a constant: one pointer serves all rows. */
+FC_INLINE void FC_WORD(product_tile)(const int rows, fc_index count, const real *a, fc_index a_block, const real *b,
+                                     real *c, fc_index c_row, int add) {
+    v_t acc[FC_ROWS][2];
+    real partial[FC_ROWS * 2 * V_LANES]; /* sums of the parts before */
+    for (fc_index part = 0; part == 0 || part < count; part += FC_WINOGRAD_PART) {
+        FC_UNROLL
+        for (int r = 0; r < rows; r++) acc[r][0] = acc[r][1] = v_zero();
+        const fc_index stop = FC_WORD(min)(count, part + FC_WINOGRAD_PART);
+        for (fc_index k0 = part; k0 < stop; k0 += V_LANES) {
+            const real *end = a + FC_WORD(min)(V_LANES, stop - k0);
+            for (const real *x = a; x < end; x++) {
+                const v_t b0 = v_load(b), b1 = v_load(b + V_LANES);
+                FC_UNROLL
+                for (int r = 0; r < rows; r++) { /* every other factor from memory: see kernels/gemm.h */
+                    const v_t factor = v_set1(x[r * V_LANES]);
+                    acc[r][0] = r % 2 ? v_fma_at(x + r * V_LANES, b0, acc[r][0]) : v_fma(factor, b0, acc[r][0]);
+                    acc[r][1] = r % 2 ? v_fma_at(x + r * V_LANES, b1, acc[r][1]) : v_fma(factor, b1, acc[r][1]);
+                }
+                b += 2 * V_LANES;
+            }
+            a += a_block;
+        }
+        FC_UNROLL
+        for (int r = 0; r < rows; r++) {
+            FC_UNROLL
+            for (int v = 0; v < 2; v++) {
+                real *sum = partial + (2 * r + v) * V_LANES, *out = c + r * c_row + v * V_LANES;
+                v_t total = part ? v_add(v_load(sum), acc[r][v]) : acc[r][v];
+                if (stop < count)
+                    v_store(sum, total);
+                else
+                    v_store(out, add ? v_add(v_load(out), total) : total);
+            }
+        }
+    }
+}
+
+static void FC_NAME(winograd_product)(fc_index rows, fc_index count, const void *a, fc_index a_block, const void *b,
+                                      void *c, fc_index c_row, int add) {
+    switch (rows) {
+#define FC_CASE(n)                                                                                                     \
+    case n: FC_WORD(product_tile)(n, count, a, a_block, b, c, c_row, add); break;
+        FC_ROW_CASES
+#undef FC_CASE
+    default: break;
+    }
+}
+
+/* winograd_weights: u[p*u_plane + r] = (G g G^T)[p], g[i][j] = w[row_offset[r] + tap_offset[i*taps_w + j]], for
+ * p = i*n_w + j < n_h*n_w, r < 2*V_LANES; 0 where r >= rows, or where tap_offset is negative. G: n rows of taps entries on
+ * each axis (g_h, g_w). Returns nonzero if an entry read is NaN or infinite. */
+static int FC_NAME(winograd_weights)(void *u, fc_index u_plane, const void *w, fc_index rows,
+                                     const fc_index *row_offset, fc_index taps_h, fc_index taps_w,
+                                     const fc_index *tap_offset, fc_index n_h, fc_index n_w, const void *g_h,
+                                     const void *g_w) {
+    enum { WIDTH = 2 * V_LANES, TAPS = FC_WORD(most_points) * FC_WORD(most_points) };
+    real g[TAPS * WIDTH], half[TAPS * WIDTH];
+    const real *from = w, *left = g_h, *right = g_w;
+    int bad = 0;
+    for (fc_index t = 0; t < taps_h * taps_w; t++) {
+        for (fc_index r = 0; r < WIDTH; r++) {
+            const real x = r < rows && tap_offset[t] >= 0 ? from[row_offset[r] + tap_offset[t]] : 0;
+            bad |= !(x - x == 0);
+            g[t * WIDTH + r] = x;
+        }
+    }
+    for (fc_index i = 0; i < n_h; i++) {
+        for (fc_index j = 0; j < taps_w; j++) {
+            v_t low = v_zero(), high = v_zero();
+            for (fc_index k = 0; k < taps_h; k++) {
+                const real *at = g + (k * taps_w + j) * WIDTH;
+                low = v_fma_at(left + i * taps_h + k, v_load(at), low);
+                high = v_fma_at(left + i * taps_h + k, v_load(at + V_LANES), high);
+            }
+            v_store(half + (i * taps_w + j) * WIDTH, low);
+            v_store(half + (i * taps_w + j) * WIDTH + V_LANES, high);
+        }
+    }
+    for (fc_index i = 0; i < n_h; i++) {
+        for (fc_index j = 0; j < n_w; j++) {
+            v_t low = v_zero(), high = v_zero();
+            for (fc_index k = 0; k < taps_w; k++) {
+                const real *at = half + (i * taps_w + k) * WIDTH;
+                low = v_fma_at(right + j * taps_w + k, v_load(at), low);
+                high = v_fma_at(right + j * taps_w + k, v_load(at + V_LANES), high);
+            }
+            real *to = (real *)u + (i * n_w + j) * u_plane;
+            v_store(to, low);
+            v_store(to + V_LANES, high);
+        }
+    }
+    return bad;
+}
