@@ -34,7 +34,12 @@ def choose(
     if algorithm == "direct":
         return Choice("direct", why="asked for")
     import os
-    if compute.name == "float32" and hasattr(operator, "factor") and operator.factor == (1, 1) and operator.kernel == (3, 3) and operator.stride == (1, 1) and operator.core_channels[1] >= 8:
-        n = int(os.environ.get("WN", "8"))
-        if n: return Choice("winograd", (n, n), "3x3")
+    n = int(os.environ.get("WN", "6"))
+    if n and compute.name == "float32" and operator.core_channels[1] >= 8:
+        axes, in_step, out_step = operator.phases()
+        if in_step == (1, 1, 1) and len(axes[0]) == 1 and operator.splits_evenly():
+            taps = [max(len(t) for _, t in axis) for axis in axes]
+            dil = max(getattr(operator, "dilation", (1,)))
+            if taps[0] == 1 and taps[2] > 1 and all(len(a) == s for a, s in zip(axes, out_step)) and (out_step == (1, 1, 1) or dil == 1) and n - max(taps) + 1 >= 2:
+                return Choice("winograd", (n if taps[1] > 1 else 1, n), "fits")
     return Choice("direct", why="nothing faster is known for this kernel")

@@ -40,8 +40,8 @@ cdef extern from "fastconv/kernels.h" nogil:
                                void *, fc_index) noexcept nogil
         void (*winograd_product)(fc_index, fc_index, const void *, fc_index, const void *, void *, fc_index,
                                  int) noexcept nogil
-        void (*winograd_output)(fc_index, fc_index, fc_index, fc_index, const void *, fc_index, const void *, fc_index,
-                                fc_index, const void *, void *, fc_index, fc_index, fc_index) noexcept nogil
+        int (*winograd_output)(fc_index, fc_index, fc_index, fc_index, const void *, fc_index, const void *, fc_index,
+                               fc_index, const void *, void *, fc_index, fc_index, fc_index) noexcept nogil
         fc_index (*fma_peak)(fc_index, void *) noexcept nogil
 
     ctypedef struct fc_byte_kernels:

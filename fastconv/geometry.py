@@ -496,6 +496,10 @@ class TransposedConvolution:
         self.out_channels = self.bias_channels = outputs * groups
         self.core_channels = outputs, self.in_channels // groups  # outputs and inputs of one group
 
+    def splits_evenly(self) -> bool:
+        """A group's outputs are whole channels."""
+        return True
+
     def output(self, size: tuple[int, ...], output_size: tuple[int, ...] | None) -> tuple[tuple, tuple]:
         """Return the output's spatial size and the origin, 0: the padding is in the taps."""
         extra = self.output_padding

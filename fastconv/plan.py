@@ -118,14 +118,15 @@ class _Layer:
             y = self._run(x, np.empty(place.shape, compute), place)
             return y if compute == dtype else y.astype(dtype)
         target = check_out(out, place.shape, dtype)
-        if target.dtype == compute and lies_in_planes(target, self._ndim) and not np.may_share_memory(target, x):
+        apart = not any(np.may_share_memory(target, a) for a in (x, self._weight, self._bias) if a is not None)
+        if target.dtype == compute and lies_in_planes(target, self._ndim) and apart:
             self._run(x, target, place)
         else:
             target[...] = self._run(x, np.empty(place.shape, compute), place)
         return out
 
     def _run(self, x: NDArray[Any], y: NDArray[Any], place: Placement) -> NDArray[Any]:
-        """Fill y, which lies as the core wants it. It may overlap the caller's weights: the engine has its own."""
+        """Fill y, which lies as the core wants it and overlaps no other array."""
         if y.size:
             x = rows(x, y.dtype)
             engine = self._engine(y.dtype, x.shape[-self._ndim :])
@@ -154,13 +155,12 @@ class _Layer:
     ) -> _core.Engine:
         bias = None if self._bias is None else flat(self._bias, weight.dtype)
         phases, outputs, inputs, strides, bias_strides = _terms(operator)
+        terms = phases, weight, bias, operator.groups, outputs, inputs, strides, bias_strides
         if choice.engine == "winograd":
-            return _core.Winograd(
-                phases, weight, bias, operator.groups, outputs, inputs, strides, bias_strides, choice.tile
-            )
-        return _core.Engine(
-            phases, weight, bias, operator.groups, outputs, inputs, strides, bias_strides, self._algorithm
-        )
+            engine = _core.Winograd(*terms, choice.tile)
+            if engine.finite:
+                return _OrDirect(engine, lambda: _core.Engine(*terms))
+        return _core.Engine(*terms)
 
     def describe(self, shape: tuple[int, ...]) -> dict[str, Any]:
         """Return what would run on an input of this shape in the layer's own dtype: algorithm, ISA, output shape."""
@@ -189,6 +189,29 @@ class _Layer:
     padding = property(attrgetter("_operator.padding"), doc='The (lo, hi) padding on each spatial axis, or a "same".')
     dilation = property(attrgetter("_operator.dilation"), doc="The dilation on each spatial axis.")
     groups = property(attrgetter("_operator.groups"), doc="The number of groups.")
+
+
+class _OrDirect:
+    """A fast algorithm, and the direct one for images where it gives a number that is not finite.
+
+    Its tiles spread a NaN or an infinity of the input to outputs that do not read it, and numbers near the largest may
+    overflow within. The direct sum says what the output is.
+    """
+
+    __slots__ = ("_direct", "_engine", "_pack")
+
+    def __init__(self, engine: _core.Winograd, pack: Callable[[], _core.Engine]) -> None:
+        self._engine = engine
+        self._pack = pack
+        self._direct: _core.Engine | None = None
+
+    def run(self, x: NDArray[Any], y: NDArray[Any], origin: tuple[int, ...], threads: int) -> None:
+        for i in self._engine.run(x, y, origin, threads):
+            self._direct = self._direct or self._pack()
+            self._direct.run(x[i : i + 1], y[i : i + 1], origin, threads)
+
+    def describe(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...], threads: int) -> dict[str, Any]:
+        return self._engine.describe(x_shape, y_shape, threads)
 
 
 def _restore(kind: type[_Layer], *state: Any) -> _Layer:

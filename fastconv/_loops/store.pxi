@@ -14,18 +14,22 @@ cdef void store_segment(const Job *job, const Item *item, Py_ssize_t d, Py_ssize
                         Py_ssize_t column) noexcept nogil:
     """Grid positions (d, h, w .. w + count) of all phases, from scratch to their places in y."""
     cdef const Line *line
-    cdef Py_ssize_t i, row_d, row_h
-    cdef char *to
+    cdef Py_ssize_t i
     for i in range(job.n_lines):
         line = job.line + i
-        row_d, row_h = d * job.out_step[0] + line.d, h * job.out_step[1] + line.h
-        if row_d >= job.out[0] or row_h >= job.out[1]:
-            continue
-        to = output(job, item, item.m0) + ((row_d * job.out[1] + row_h) * job.out[2]) * job.itemsize
-        if job.shuffle_table is not NULL:
-            store_rows(job, item, line, to, w, count, column)
-        else:
-            store_ways(job, item, line, to, w, count, column)
+        if d * job.out_step[0] + line.d < job.out[0] and h * job.out_step[1] + line.h < job.out[1]:
+            store_line(job, item, line, d, h, w, count, column)
+
+
+cdef void store_line(const Job *job, const Item *item, const Line *line, Py_ssize_t d, Py_ssize_t h, Py_ssize_t w,
+                     Py_ssize_t count, Py_ssize_t column) noexcept nogil:
+    """... of the phases that share an output row, which lies inside the output."""
+    cdef Py_ssize_t row_d = d * job.out_step[0] + line.d, row_h = h * job.out_step[1] + line.h
+    cdef char *to = output(job, item, item.m0) + ((row_d * job.out[1] + row_h) * job.out[2]) * job.itemsize
+    if job.shuffle_table is not NULL:
+        store_rows(job, item, line, to, w, count, column)
+    else:
+        store_ways(job, item, line, to, w, count, column)
 
 
 cdef const void *built(const Job *job, const Item *item, const Way *way, Py_ssize_t m,

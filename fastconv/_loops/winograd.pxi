@@ -14,19 +14,27 @@ that lie between one another, m*d outputs long.
 cdef struct TileAxis:
     Py_ssize_t points, outputs, taps    # n, m, r; n = m + r - 1
     Py_ssize_t dilation, low            # offsets of the taps: low, low + dilation, ...
-    Py_ssize_t size                     # outputs of the axis
+    Py_ssize_t shift                    # the most by which a group's outputs lie before those of the first
+    Py_ssize_t size                     # output positions of the axis
     Py_ssize_t runs, tiles
+
+
+cdef struct TileGroup:                  # phases that read alike: their outputs are the columns of one product
+    Py_ssize_t phases, first_phase      # as in Group
+    Py_ssize_t shift_h, shift_w         # output q reads from q + low + shift on
 
 
 cdef struct TileJob:
     const fc_real_kernels *kernels
     TileAxis h, w
-    Py_ssize_t points, lanes
-    Py_ssize_t channels, outputs, groups, channel_blocks, panels        # of a conv group
+    TileGroup *group
+    Py_ssize_t n_groups, n_phases, points, lanes
+    Py_ssize_t channels, outputs, groups, channel_blocks                # of a conv group
+    Py_ssize_t panel_outputs, panels    # output channels of a panel, with all their phases
     const float *input_table
     const float *output_table
-    const float *weights        # [group][panel][point][channel][2 lanes], a point plane_u apart
-    const float *bias           # [group][panel][2 lanes]
+    const float *weights        # [conv group][panel][group][point][channel][2 lanes], a point plane_u apart
+    const float *bias           # [conv group][panel][group][2 lanes]
     Py_ssize_t plane_u
 
     const float *x
@@ -34,11 +42,13 @@ cdef struct TileJob:
     Py_ssize_t x_image, x_channel, x_row, y_image, y_channel
     Py_ssize_t height, width, origin_h, origin_w        # of x
     Py_ssize_t images, blocks, panel_ranges, items, threads
-    Py_ssize_t item_tiles                               # the most of an item
+    Py_ssize_t item_tiles, item_rows                    # the most of an item; rows of tiles
     Py_ssize_t segment_runs
     Py_ssize_t plane_v, plane_s                         # from point to point
-    Py_ssize_t sums_at, strip_at, scratch_size          # in a worker's scratch
+    Py_ssize_t sums_at, strip_at, aside_at, scratch_size            # in a worker's scratch
     float *scratch
+    unsigned char *bad          # [image]: has it an output that is NaN or infinite?
+    Job *store                  # where outputs of several phases go; NULL if there is one
 
 
 cdef struct Segment:            # runs of one row of tiles, as many as a strip of pixels holds
@@ -46,12 +56,27 @@ cdef struct Segment:            # runs of one row of tiles, as many as a strip o
     Py_ssize_t tile, tiles      # in the item
 
 
+cdef struct TileItem:
+    float *scratch
+    Py_ssize_t image, group     # group of channels
+    Py_ssize_t first, end       # runs
+    Py_ssize_t m0, m1           # output channels
+    Py_ssize_t product          # number of the panel of weights
+
+
 cdef class Winograd:
-    """A convolution with its weights transformed for tiles of one size. Immutable; threads may share it."""
+    """An operator with its weights transformed for tiles of one size. Immutable; threads may share it.
+
+    tile : points on the axes h and w. An axis with one tap has one point, the others the same number.
+    """
 
     cdef readonly Phases phases
     cdef readonly str isa, dtype, algorithm
+    cdef readonly bint finite   # are all weights finite numbers? If not, padding and tiles would spread them
     cdef TileJob template
+    cdef Job store              # the part that store.pxi reads
+    cdef Packed *packed
+    cdef TileGroup *groups
     cdef object kept            # the arrays behind the tables
     cdef float *weights
     cdef float *bias
@@ -61,84 +86,162 @@ cdef class Winograd:
         from fastconv import _winograd
         cdef const fc_isa *isa = fc_isa_table(current_isa)
         cdef TileJob *job = &self.template
-        self.phases, self.isa, self.dtype = phases, isa.name.decode(), str(weight.dtype)
-        job.kernels = &isa.f32
-        job.lanes = isa.f32.lanes
+        self.phases, self.isa, self.dtype, self.finite = phases, isa.name.decode(), str(weight.dtype), True
+        job.kernels, job.lanes = &isa.f32, isa.f32.lanes
         job.channels, job.outputs, job.groups = in_channels, out_channels, groups
         self._set_axis(&job.h, 1, tile[0])
         self._set_axis(&job.w, 2, tile[1])
         job.points = job.h.points * job.w.points
+        self._set_groups()
+        self._set_store(&isa.bytes)
         self.algorithm = f"winograd F({job.h.outputs}x{job.w.outputs}, {job.h.taps}x{job.w.taps})"
         job.channel_blocks = ceil_div(in_channels, job.lanes)
-        job.panels = ceil_div(out_channels, 2 * job.lanes)
+        job.panels = ceil_div(out_channels, job.panel_outputs)
         # An odd number of cache lines from point to point: planes a power of two apart meet in one cache set.
         job.plane_u = in_channels * 2 * job.lanes + 16
         tables = _winograd.axis(job.h.points, job.h.taps), _winograd.axis(job.w.points, job.w.taps)
         self.kept = tables
         job.input_table, job.output_table = floats(tables[1].input), floats(tables[1].output)
         self._pack(weight, weight_strides, floats(tables[0].weights), floats(tables[1].weights))
-        self._pack_bias(bias)
+        self._pack_bias(bias, bias_strides)
 
     def __dealloc__(self):
         free(self.weights)
         free(self.bias)
+        free(self.packed)
+        free(self.groups)
 
     cdef int _set_axis(self, TileAxis *axis, int number, Py_ssize_t points) except -1:
-        offsets = sorted({offset[number] for offset in self.phases.groups[0][1]})
-        axis.points, axis.taps, axis.low = points, len(offsets), offsets[0]
+        """The window is as long as the longest group's; groups that begin later write their outputs earlier."""
+        offsets = [sorted({offset[number] for offset in group}) for _, group, _ in self.phases.groups]
+        longest = max(offsets, key=len)
+        axis.points, axis.taps, axis.low = points, len(longest), min(group[0] for group in offsets)
         axis.outputs = points - axis.taps + 1
-        axis.dilation = offsets[1] - offsets[0] if len(offsets) > 1 else 1
+        axis.dilation = longest[1] - longest[0] if len(longest) > 1 else 1
+        return 0
+
+    cdef int _set_groups(self) except -1:
+        cdef TileJob *job = &self.template
+        cdef TileGroup *group
+        cdef Py_ssize_t n = self.phases.n_groups, i, most = 0
+        self.groups = <TileGroup *>calloc(n, sizeof(TileGroup))
+        self.packed = <Packed *>calloc(n, sizeof(Packed))
+        if self.groups is NULL or self.packed is NULL:
+            raise MemoryError()
+        job.group, job.n_groups, job.n_phases = self.groups, n, self.phases.n_phases
+        for i, (_, offsets, _) in enumerate(self.phases.groups):
+            group = self.groups + i
+            self.packed[i].group = self.phases.group + i
+            group.phases, group.first_phase = self.phases.group[i].phases, self.phases.group[i].first_phase
+            group.shift_h = self._shift(&job.h, max(o[1] for o in offsets))
+            group.shift_w = self._shift(&job.w, max(o[2] for o in offsets))
+            job.h.shift, job.w.shift = max(job.h.shift, group.shift_h), max(job.w.shift, group.shift_w)
+            most = max(most, group.phases)
+        job.panel_outputs = 2 * job.lanes // most
+        return 0
+
+    cdef Py_ssize_t _shift(self, const TileAxis *axis, Py_ssize_t high):
+        """The least with which the window reaches the group's farthest tap."""
+        return max(0, high - (axis.taps - 1) * axis.dilation - axis.low)
+
+    cdef int _set_store(self, const fc_byte_kernels *movers) except -1:
+        cdef Job *store = &self.store
+        store.movers, store.packed, store.line, store.way = movers, self.packed, self.phases.line, self.phases.way
+        store.n_phases, store.n_lines, store.itemsize = self.phases.n_phases, self.phases.n_lines, sizeof(float)
+        store.outputs = self.template.outputs
+        for axis in range(3):
+            store.out_step[axis] = self.phases.out_step[axis]
         return 0
 
     cdef int _pack(self, const float[::1] weight, strides, const float *g_h, const float *g_w) except -1:
         cdef TileJob *job = &self.template
-        cdef Py_ssize_t width = 2 * job.lanes, size = job.groups * job.panels * job.points * job.plane_u
-        cdef Py_ssize_t g, p, c, rows, s_group = strides[0], s_out = strides[1], s_in = strides[5]
-        cdef Table row_offset = Table([r * s_out for r in range(width)])
-        residues, offsets, kernels = self.phases.groups[0]
-        order = sorted(range(len(offsets)), key=offsets.__getitem__)
-        cdef Table tap_offset = Table([sum(k * s for k, s in zip(kernels[0][i], strides[6:])) for i in order])
-        cdef const float *source
-        cdef float *to
+        cdef Py_ssize_t width = 2 * job.lanes, n = job.n_groups, i, g, p, c, rows, at, first
+        cdef Py_ssize_t s_group = strides[0], s_out = strides[1], s_in = strides[5]
+        cdef Py_ssize_t size = job.groups * job.panels * n * job.points * job.plane_u
+        cdef Table row_offset, tap_offset
         self.weights = <float *>aligned(size * sizeof(float))
         job.weights = self.weights
-        for g in range(job.groups):
-            for p in range(job.panels):
-                rows = min(width, job.outputs - p * width)
-                to = self.weights + (g * job.panels + p) * job.points * job.plane_u
-                source = &weight[0] + g * s_group + p * width * s_out
-                for c in range(job.channels):
-                    job.kernels.winograd_weights(to + c * width, job.plane_u, source + c * s_in, rows, row_offset.at,
-                                                 job.h.taps, job.w.taps, tap_offset.at, job.h.points, job.w.points,
-                                                 g_h, g_w)
+        for i in range(n):
+            first_row, taps = self._offsets(i, strides)
+            rows_of = [m * s_out + offset for m in range(job.panel_outputs) for offset in first_row]
+            row_offset, tap_offset = Table(rows_of), Table(taps)
+            for g in range(job.groups):
+                for p in range(job.panels):
+                    first = p * job.panel_outputs
+                    rows = min(job.panel_outputs, job.outputs - first) * job.group[i].phases
+                    at = ((g * job.panels + p) * n + i) * job.points * job.plane_u
+                    for c in range(job.channels):
+                        if job.kernels.winograd_weights(
+                                self.weights + at + c * width, job.plane_u,
+                                &weight[0] + g * s_group + first * s_out + c * s_in, rows, row_offset.at,
+                                job.h.taps, job.w.taps, tap_offset.at, job.h.points, job.w.points, g_h, g_w):
+                            self.finite = False
         return 0
 
-    cdef int _pack_bias(self, bias) except -1:
+    def _offsets(self, Py_ssize_t index, strides):
+        """Where the weights of a group's phases lie, and those of the window's taps, -1 where it has none."""
+        cdef const TileJob *job = &self.template
+        cdef const TileGroup *group = job.group + index
+        residues, offsets, kernels = self.phases.groups[index]
+        places = [[sum(k * s for k, s in zip(tap, strides[6:])) for tap in phase] for phase in kernels]
+        rows = [place[0] - places[0][0] + sum(r * s for r, s in zip(residue, strides[2:5]))
+                for place, residue in zip(places, residues)]
+        taps = [-1] * (job.h.taps * job.w.taps)
+        for (_, h, w), place in zip(offsets, places[0]):
+            row = (h - job.h.low - group.shift_h) // job.h.dilation
+            column = (w - job.w.low - group.shift_w) // job.w.dilation
+            taps[row * job.w.taps + column] = place
+        return rows, taps
+
+    cdef int _pack_bias(self, bias, strides) except -1:
         cdef TileJob *job = &self.template
-        cdef Py_ssize_t width = 2 * job.lanes, size = job.groups * job.panels * width * sizeof(float), g, m
+        cdef Py_ssize_t width = 2 * job.lanes, panels = job.groups * job.panels * job.n_groups, i, g, m, p, at
         cdef const float[::1] values
-        self.bias = <float *>aligned(size)
+        self.bias = <float *>aligned(panels * width * sizeof(float))
         job.bias = self.bias
-        memset(self.bias, 0, size)
-        if bias is not None:
-            values = bias
+        memset(self.bias, 0, panels * width * sizeof(float))
+        if bias is None:
+            return 0
+        values = bias
+        for i in range(job.n_groups):
+            residues = self.phases.groups[i][0]
             for g in range(job.groups):
                 for m in range(job.outputs):
-                    self.bias[g * job.panels * width + m] = values[g * job.outputs + m]
+                    for p, residue in enumerate(residues):
+                        at = ((g * job.panels + m // job.panel_outputs) * job.n_groups + i) * width
+                        at += m % job.panel_outputs * job.group[i].phases + p
+                        self.bias[at] = values[g * strides[0] + m * strides[1]
+                                               + sum(r * s for r, s in zip(residue, strides[2:]))]
         return 0
 
     def run(self, x, y, origin, Py_ssize_t threads):
-        """y = the convolution of x; fastconv/plan.py says what x and y must be."""
+        """y = the operator of x; returns the images that have an output which is NaN or infinite, and may be wrong.
+
+        fastconv/plan.py says what x and y must be.
+        """
         cdef TileJob job = self.template
+        cdef Job store = self.store
+        cdef Py_ssize_t bytes_of_threads, i
         self._aim(&job, x.shape, y.shape, origin)
         bind_tiles(&job, x, y)
         self._cut_work(&job, threads)
         if job.items == 0:
-            return
-        job.scratch = <float *>aligned(job.scratch_size * job.threads * sizeof(float))
-        with nogil:
-            fc_parallel(run_tiles, &job, job.items, job.threads)
-        free(job.scratch)
+            return []
+        bytes_of_threads = job.scratch_size * job.threads * <Py_ssize_t>sizeof(float)
+        job.scratch = <float *>aligned(bytes_of_threads + SHUFFLE_TABLE_BYTES + job.images)
+        job.bad = <unsigned char *>job.scratch + bytes_of_threads + SHUFFLE_TABLE_BYTES
+        memset(job.bad, 0, job.images)
+        if job.aside_at:
+            self._aim_store(&store, &job, y.shape)
+            store.shuffle_table = <unsigned char *>job.scratch + bytes_of_threads
+            fc_shuffle_table(store.shuffle_table, store.out_step[2], store.itemsize, 0)
+            job.store = &store
+        try:
+            with nogil:
+                fc_parallel(run_tiles, &job, job.items, job.threads)
+            return [i for i in range(job.images) if job.bad[i]]
+        finally:
+            free(job.scratch)
 
     def describe(self, x_shape, y_shape, threads=1):
         """How a call would be cut: tile, item sizes and workspace, in a dict."""
@@ -148,7 +251,7 @@ cdef class Winograd:
         return {
             "algorithm": self.algorithm, "isa": self.isa, "dtype": self.dtype,
             "tile": f"{job.kernels.rows}x{2 * job.lanes}", "tiles": job.h.tiles * job.w.tiles,
-            "products": [(job.outputs, job.channels)] * job.points,
+            "products": [(job.outputs * len(residues), job.channels) for residues, _, _ in self.phases.groups],
             "items": job.items, "threads": job.threads,
             "workspace_bytes": job.scratch_size * job.threads * <Py_ssize_t>sizeof(float),
         }
@@ -156,27 +259,38 @@ cdef class Winograd:
     cdef int _aim(self, TileJob *job, x_shape, y_shape, origin) except -1:
         job.images, job.height, job.width = x_shape[0], x_shape[3], x_shape[4]
         job.origin_h, job.origin_w = origin[1] + job.h.low, origin[2] + job.w.low
-        count_tiles(&job.h, y_shape[3])
-        count_tiles(&job.w, y_shape[4])
+        count_tiles(&job.h, y_shape[3] // self.store.out_step[1] + (y_shape[3] % self.store.out_step[1] != 0))
+        count_tiles(&job.w, y_shape[4] // self.store.out_step[2] + (y_shape[4] % self.store.out_step[2] != 0))
+        return 0
+
+    cdef int _aim_store(self, Job *store, const TileJob *job, y_shape) except -1:
+        store.y, store.y_image, store.y_channel = <char *>job.y, job.y_image, job.y_channel
+        for axis in range(3):
+            store.out[axis] = y_shape[2 + axis]
         return 0
 
     cdef int _cut_work(self, TileJob *job, Py_ssize_t threads) except -1:
-        """Items of so many tiles that their transformed pixels stay near, and enough items for every thread."""
-        cdef Py_ssize_t units = job.h.tiles * job.w.runs, tiles = job.h.tiles * job.w.tiles
+        """Items of so many tiles that their transformed pixels stay near, and enough items for every thread.
+
+        Where outputs are interleaved, an item is whole rows of tiles: then it has all phases of its output rows.
+        """
+        cdef Py_ssize_t whole = job.w.runs if job.n_phases > 1 else 1, wanted
+        cdef Py_ssize_t units = job.h.tiles * job.w.runs // whole, tiles = job.h.tiles * job.w.tiles
         cdef Py_ssize_t tile_bytes = job.points * (job.channel_blocks + 2) * job.lanes * sizeof(float)
-        cdef Py_ssize_t most = max(TILE_BYTES // tile_bytes, min(MANY_TILES, TILE_LIMIT // tile_bytes)), wanted
+        cdef Py_ssize_t most = max(TILE_BYTES // tile_bytes, min(MANY_TILES, TILE_LIMIT // tile_bytes))
         cdef Py_ssize_t products = job.points * tiles * job.channels * job.outputs * job.groups * job.images
-        most = max(1, min(units, most // job.w.dilation))
-        job.threads = max(1, min(threads, FC_MAX_THREADS, 1 + products // SERIAL_PRODUCTS))
+        most = max(1, min(units, most // (job.w.dilation * whole)))
+        job.threads = max(1, min(threads, FC_MAX_THREADS, 1 + products * job.n_groups // SERIAL_PRODUCTS))
         job.blocks = ceil_div(units, most)
         wanted = ceil_div(job.threads, max(1, job.images * job.groups))
         job.panel_ranges = 1
         if wanted > 1:
-            if units >= 2 * wanted * job.kernels.rows or job.panels < wanted:
+            if units * whole * job.w.dilation >= 2 * wanted * job.kernels.rows or job.panels < wanted:
                 job.blocks = min(units, ceil_div(job.blocks, wanted) * wanted)
             else:
                 job.panel_ranges = wanted
-        job.item_tiles = ceil_div(units, max(job.blocks, 1)) * job.w.dilation
+        most = ceil_div(units, max(job.blocks, 1)) * whole
+        job.item_tiles, job.item_rows = most * job.w.dilation, most // max(1, job.w.runs)
         job.segment_runs = max(1, SEGMENT_PIXELS // (job.w.outputs * job.w.dilation))
         job.items = job.images * job.groups * job.panel_ranges * job.blocks
         job.threads = min(job.threads, job.items)
@@ -184,13 +298,17 @@ cdef class Winograd:
         return 0
 
     cdef int _lay_out_scratch(self, TileJob *job) except -1:
-        """[transformed pixels][sums][a strip of pixels or outputs], planes an odd number of cache lines apart"""
-        cdef Py_ssize_t reach = (job.segment_runs * job.w.outputs + job.w.taps - 1) * job.w.dilation
+        """[transformed pixels][sums][a strip of pixels or outputs][outputs aside], planes an odd number of lines apart"""
+        cdef Py_ssize_t reach = (min(job.segment_runs, job.w.runs) * job.w.outputs + job.w.taps - 1) * job.w.dilation
         job.plane_v = job.channel_blocks * job.item_tiles * job.lanes // 32 * 32 + 48
         job.plane_s = 2 * job.item_tiles * job.lanes // 32 * 32 + 48
         job.sums_at = job.points * job.plane_v
         job.strip_at = job.sums_at + job.points * job.plane_s
         job.scratch_size = ceil_div(job.strip_at + job.h.points * (reach + job.lanes) * job.lanes, 16) * 16
+        if job.n_phases > 1:
+            job.aside_at = job.scratch_size
+            job.scratch_size += ceil_div(job.panel_outputs * job.n_phases * job.item_rows * job.h.outputs * job.w.size,
+                                         16) * 16
         return 0
 
 
@@ -208,30 +326,36 @@ cdef int bind_tiles(TileJob *job, const float[:, :, :, :, :] x, float[:, :, :, :
 
 cdef void count_tiles(TileAxis *axis, Py_ssize_t size) noexcept nogil:
     """The last run may lack the tiles whose first output is beyond the end."""
-    cdef Py_ssize_t run = axis.outputs * axis.dilation
-    axis.size, axis.runs = size, ceil_div(size, run)
-    axis.tiles = 0
+    axis.size, axis.runs, axis.tiles = size, 0, 0
     if size:
+        axis.runs = ceil_div(size + axis.shift, axis.outputs * axis.dilation)
         axis.tiles = (axis.runs - 1) * axis.dilation + tiles_of_run(axis, axis.runs - 1)
 
 
 cdef Py_ssize_t tiles_of_run(const TileAxis *axis, Py_ssize_t run) noexcept nogil:
-    return min(axis.dilation, axis.size - run * axis.outputs * axis.dilation)
+    return min(axis.dilation, axis.size + axis.shift - run * axis.outputs * axis.dilation)
 
 
 cdef void run_tiles(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
     """One item: see the head of this file."""
     cdef const TileJob *job = <const TileJob *>pointer
-    cdef Py_ssize_t block = number % job.blocks, units = job.h.tiles * job.w.runs, share, panel
-    cdef Py_ssize_t first = units * block // job.blocks, end = units * (block + 1) // job.blocks, tiles, image, group
-    cdef float *scratch = job.scratch + worker * job.scratch_size
+    cdef Py_ssize_t whole = job.w.runs if job.n_phases > 1 else 1, units = job.h.tiles * job.w.runs // whole
+    cdef Py_ssize_t block = number % job.blocks, share, tiles, panel, i
+    cdef TileItem item
+    item.first, item.end = units * block // job.blocks * whole, units * (block + 1) // job.blocks * whole
+    item.scratch = job.scratch + worker * job.scratch_size
     number //= job.blocks
     share, number = number % job.panel_ranges, number // job.panel_ranges
-    group, image = number % job.groups, number // job.groups
-    tiles = transform_pixels(job, scratch, first, end, image, group)
+    item.group, item.image = number % job.groups, number // job.groups
+    tiles = transform_pixels(job, &item)
     for panel in range(job.panels * share // job.panel_ranges, job.panels * (share + 1) // job.panel_ranges):
-        multiply_tiles(job, scratch, tiles, group * job.panels + panel)
-        store_tiles(job, scratch, first, end, image, group, panel)
+        item.m0, item.m1 = panel * job.panel_outputs, min(job.outputs, (panel + 1) * job.panel_outputs)
+        for i in range(job.n_groups):
+            item.product = (item.group * job.panels + panel) * job.n_groups + i
+            multiply_tiles(job, &item, tiles)
+            store_tiles(job, &item, job.group + i)
+        if job.store is not NULL:
+            store_aside(job, &item)
 
 
 cdef Segment segment_at(const TileJob *job, Py_ssize_t unit, Py_ssize_t end, Py_ssize_t tile) noexcept nogil:
@@ -249,58 +373,56 @@ cdef Py_ssize_t first_output(const TileAxis *axis, Py_ssize_t tile) noexcept nog
     return tile // axis.dilation * axis.outputs * axis.dilation + tile % axis.dilation
 
 
-cdef Py_ssize_t transform_pixels(const TileJob *job, float *scratch, Py_ssize_t unit, Py_ssize_t end,
-                                 Py_ssize_t image, Py_ssize_t group) noexcept nogil:
+cdef Py_ssize_t transform_pixels(const TileJob *job, const TileItem *item) noexcept nogil:
     """Fills v; returns how many tiles there are. A tile's number does not depend on its channel block."""
     cdef Segment segment
-    cdef Py_ssize_t tile = 0, block
-    while unit < end:
-        segment = segment_at(job, unit, end, tile)
+    cdef Py_ssize_t unit = item.first, tile = 0, block
+    while unit < item.end:
+        segment = segment_at(job, unit, item.end, tile)
         for block in range(job.channel_blocks):
-            transform_segment(job, scratch, &segment, image, group * job.channels + block * job.lanes, block)
+            transform_segment(job, item, &segment, block)
         unit += segment.runs
         tile += segment.tiles
     return tile
 
 
-cdef void transform_segment(const TileJob *job, float *scratch, const Segment *segment, Py_ssize_t image,
-                            Py_ssize_t channel, Py_ssize_t block) noexcept nogil:
+cdef void transform_segment(const TileJob *job, const TileItem *item, const Segment *segment,
+                            Py_ssize_t block) noexcept nogil:
     """Pixels of some channels are put side by side, then their tiles transformed."""
     cdef Py_ssize_t lanes = job.lanes, run_length = job.w.outputs * job.w.dilation, i, at, width
     cdef Py_ssize_t count = segment.runs * run_length + (job.w.taps - 1) * job.w.dilation
     cdef Py_ssize_t row = first_output(&job.h, segment.row) + job.origin_h
     cdef Py_ssize_t channels = min(lanes, job.channels - block * lanes)
-    cdef const float *x = job.x + image * job.x_image + channel * job.x_channel
-    cdef float *strip = scratch + job.strip_at
-    cdef float *v = scratch + (block * job.item_tiles + segment.tile) * lanes
+    cdef const float *x = job.x + item.image * job.x_image + (item.group * job.channels + block * lanes) * job.x_channel
+    cdef float *strip = item.scratch + job.strip_at
     for i in range(job.h.points):
         at = row + i * job.h.dilation
         width = job.width if 0 <= at < job.height else 0
         job.kernels.pack_block(strip + i * count * lanes, x + (at * job.x_row if width else 0), job.x_channel, channels,
                                width, segment.run * run_length + job.origin_w, count)
-    for_each_run(job, segment, strip, count, v, job.plane_v)
+    transform_runs(job, segment, strip, count, item.scratch + (block * job.item_tiles + segment.tile) * lanes)
 
 
-cdef void for_each_run(const TileJob *job, const Segment *segment, const float *strip, Py_ssize_t count, float *v,
-                       Py_ssize_t plane) noexcept nogil:
+cdef void transform_runs(const TileJob *job, const Segment *segment, const float *strip, Py_ssize_t count,
+                         float *v) noexcept nogil:
     cdef Py_ssize_t lanes = job.lanes, d = job.w.dilation, i
     if d == 1:
         job.kernels.winograd_input(job.h.points, job.w.points, job.input_table, segment.tiles, strip, count * lanes,
-                                   lanes, job.w.outputs * lanes, v, plane)
+                                   lanes, job.w.outputs * lanes, v, job.plane_v)
         return
     for i in range(segment.runs):
         job.kernels.winograd_input(job.h.points, job.w.points, job.input_table, tiles_of_run(&job.w, segment.run + i),
                                    strip + i * job.w.outputs * d * lanes, count * lanes, d * lanes, lanes,
-                                   v + i * d * lanes, plane)
+                                   v + i * d * lanes, job.plane_v)
 
 
-cdef void multiply_tiles(const TileJob *job, float *scratch, Py_ssize_t tiles, Py_ssize_t panel) noexcept nogil:
+cdef void multiply_tiles(const TileJob *job, const TileItem *item, Py_ssize_t tiles) noexcept nogil:
     """sums = v . weights, one matrix product per point, in blocks of the sum and of tiles."""
     cdef Py_ssize_t lanes = job.lanes, cuts = ceil_div(tiles, job.kernels.rows), p, block, k, i, first, end
     cdef Py_ssize_t a_block = job.item_tiles * lanes
-    cdef const float *weights = job.weights + panel * job.points * job.plane_u
-    cdef const float *v = scratch
-    cdef float *sums = scratch + job.sums_at
+    cdef const float *weights = job.weights + item.product * job.points * job.plane_u
+    cdef const float *v = item.scratch
+    cdef float *sums = item.scratch + job.sums_at
     for p in range(job.points):
         for block in range(ceil_div(job.channels, FC_BLOCK_K)):
             k = block * FC_BLOCK_K
@@ -314,48 +436,86 @@ cdef void multiply_tiles(const TileJob *job, float *scratch, Py_ssize_t tiles, P
         sums += job.plane_s
 
 
-cdef void store_tiles(const TileJob *job, float *scratch, Py_ssize_t unit, Py_ssize_t end, Py_ssize_t image,
-                      Py_ssize_t group, Py_ssize_t panel) noexcept nogil:
-    """The sums of a panel, transformed back, to their places in y."""
+cdef void store_tiles(const TileJob *job, const TileItem *item, const TileGroup *group) noexcept nogil:
+    """The sums of a product, transformed back, to their places in y, or aside."""
     cdef Segment segment
-    cdef Py_ssize_t tile = 0, half, channel
-    while unit < end:
-        segment = segment_at(job, unit, end, tile)
-        for half in range(2):
-            channel = (2 * panel + half) * job.lanes
-            if channel < job.outputs:
-                store_segment_tiles(job, scratch, &segment, image, group, channel)
+    cdef Py_ssize_t unit = item.first, tile = 0, row
+    while unit < item.end:
+        segment = segment_at(job, unit, item.end, tile)
+        row = 0
+        while row < (item.m1 - item.m0) * group.phases:
+            if transform_back(job, item, &segment, row):
+                job.bad[item.image] = 1
+            store_block(job, item, &segment, group, row)
+            row += job.lanes
         unit += segment.runs
         tile += segment.tiles
 
 
-cdef void store_segment_tiles(const TileJob *job, float *scratch, const Segment *segment, Py_ssize_t image,
-                              Py_ssize_t group, Py_ssize_t channel) noexcept nogil:
-    cdef Py_ssize_t lanes = job.lanes, run_length = job.w.outputs * job.w.dilation, i, at
-    cdef Py_ssize_t length = segment.runs * run_length, column = segment.run * run_length
-    cdef Py_ssize_t row = first_output(&job.h, segment.row)
-    cdef float *block = scratch + job.strip_at
-    cdef float *y = job.y + image * job.y_image + (group * job.outputs + channel) * job.y_channel
-    cdef const float *sums = scratch + job.sums_at + segment.tile * 2 * lanes + channel % (2 * lanes)
-    transform_back(job, segment, sums, job.bias + group * job.panels * 2 * lanes + channel, block, length)
-    for i in range(job.h.outputs):
-        at = row + i * job.h.dilation
-        if at < job.h.size:
-            job.kernels.unpack_block(y + at * job.w.size + column, job.y_channel, min(lanes, job.outputs - channel),
-                                     block + i * length * lanes, min(length, job.w.size - column))
-
-
-cdef void transform_back(const TileJob *job, const Segment *segment, const float *sums, const float *bias,
-                         float *block, Py_ssize_t length) noexcept nogil:
-    """block[row of a tile][pixel of the segment][lane]"""
-    cdef Py_ssize_t lanes = job.lanes, d = job.w.dilation, i
+cdef int transform_back(const TileJob *job, const TileItem *item, const Segment *segment,
+                        Py_ssize_t row) noexcept nogil:
+    """Outputs of one block of rows: block[row of a tile][pixel of the segment][lane]."""
+    cdef Py_ssize_t lanes = job.lanes, d = job.w.dilation, length = segment.runs * job.w.outputs * d, i
+    cdef const float *sums = item.scratch + job.sums_at + segment.tile * 2 * lanes + row
+    cdef const float *bias = job.bias + item.product * 2 * lanes + row
+    cdef float *block = item.scratch + job.strip_at
+    cdef int bad = 0
     if d == 1:
-        job.kernels.winograd_output(job.h.points, job.w.points, job.h.outputs, job.w.outputs, job.output_table,
-                                    segment.tiles, sums, job.plane_s, 2 * lanes, bias, block, length * lanes, lanes,
-                                    job.w.outputs * lanes)
-        return
+        return job.kernels.winograd_output(job.h.points, job.w.points, job.h.outputs, job.w.outputs, job.output_table,
+                                           segment.tiles, sums, job.plane_s, 2 * lanes, bias, block, length * lanes,
+                                           lanes, job.w.outputs * lanes)
     for i in range(segment.runs):
-        job.kernels.winograd_output(job.h.points, job.w.points, job.h.outputs, job.w.outputs, job.output_table,
-                                    tiles_of_run(&job.w, segment.run + i), sums + i * d * 2 * lanes, job.plane_s,
-                                    2 * lanes, bias, block + i * job.w.outputs * d * lanes, length * lanes, d * lanes,
-                                    lanes)
+        bad |= job.kernels.winograd_output(
+            job.h.points, job.w.points, job.h.outputs, job.w.outputs, job.output_table,
+            tiles_of_run(&job.w, segment.run + i), sums + i * d * 2 * lanes, job.plane_s, 2 * lanes, bias,
+            block + i * job.w.outputs * d * lanes, length * lanes, d * lanes, lanes)
+    return bad
+
+
+cdef void store_block(const TileJob *job, const TileItem *item, const Segment *segment, const TileGroup *group,
+                      Py_ssize_t row) noexcept nogil:
+    """Rows of pixels from the block of `transform_back` to y, or to the place aside that store.pxi reads."""
+    cdef Py_ssize_t lanes = job.lanes, length = segment.runs * job.w.outputs * job.w.dilation, i, at
+    cdef Py_ssize_t first = segment.run * job.w.outputs * job.w.dilation - group.shift_w, skip = max(0, -first)
+    cdef Py_ssize_t count = min(length, job.w.size - first) - skip, rows = (item.m1 - item.m0) * group.phases - row
+    cdef Py_ssize_t output_row = first_output(&job.h, segment.row) - group.shift_h
+    cdef const float *block = item.scratch + job.strip_at + skip * lanes
+    cdef float *y = job.y + item.image * job.y_image + (item.group * job.outputs + item.m0 + row) * job.y_channel
+    if count <= 0:
+        return
+    if job.store is not NULL:
+        at = (segment.row - item.first // job.w.runs) * job.h.outputs
+        y = aside_row(job, item, group.first_phase * (item.m1 - item.m0) + row) + at * job.w.size
+    for i in range(job.h.outputs):
+        at = output_row + i * job.h.dilation
+        if 0 <= at < job.h.size:
+            if job.store is not NULL:
+                at = i
+            job.kernels.unpack_block(y + at * job.w.size + first + skip,
+                                     job.y_channel if job.store is NULL else aside_pitch(job), min(lanes, rows),
+                                     block + i * length * lanes, count)
+
+
+cdef Py_ssize_t aside_pitch(const TileJob *job) noexcept nogil:
+    return job.item_rows * job.h.outputs * job.w.size
+
+
+cdef float *aside_row(const TileJob *job, const TileItem *item, Py_ssize_t row) noexcept nogil:
+    return item.scratch + job.aside_at + row * aside_pitch(job)
+
+
+cdef void store_aside(const TileJob *job, const TileItem *item) noexcept nogil:
+    """Output rows of all phases of a panel, interleaved into y. The ways of a line share their vertical shift."""
+    cdef Job *store = job.store
+    cdef Item to
+    cdef const Line *line
+    cdef Py_ssize_t first = item.first // job.w.runs * job.h.outputs, end = item.end // job.w.runs * job.h.outputs
+    cdef Py_ssize_t l, i, row
+    to.image, to.group, to.m0, to.m1 = item.image, item.group, item.m0, item.m1
+    to.c, to.c_row = <char *>aside_row(job, item, 0), aside_pitch(job)
+    for l in range(store.n_lines):
+        line = store.line + l
+        for i in range(first, end):
+            row = i - job.group[store.way[line.first].group].shift_h
+            if 0 <= row < job.h.size and row * store.out_step[1] + line.h < store.out[1]:
+                store_line(store, &to, line, 0, row, 0, job.w.size, (i - first) * job.w.size)

@@ -67,9 +67,9 @@ typedef void fc_winograd_input_fn(fc_index n_h, fc_index n_w, const void *table,
                                   fc_index x_row, fc_index x_column, fc_index x_tile, void *v, fc_index v_plane);
 typedef void fc_winograd_product_fn(fc_index rows, fc_index count, const void *a, fc_index a_block, const void *b,
                                     void *c, fc_index c_row, int add);
-typedef void fc_winograd_output_fn(fc_index n_h, fc_index n_w, fc_index m_h, fc_index m_w, const void *table,
-                                   fc_index tiles, const void *sums, fc_index plane, fc_index tile_step,
-                                   const void *bias, void *y, fc_index y_row, fc_index y_column, fc_index y_tile);
+typedef int fc_winograd_output_fn(fc_index n_h, fc_index n_w, fc_index m_h, fc_index m_w, const void *table,
+                                  fc_index tiles, const void *sums, fc_index plane, fc_index tile_step,
+                                  const void *bias, void *y, fc_index y_row, fc_index y_column, fc_index y_tile);
 
 /* kernels/peak.h: `rounds` rounds of multiply-adds in registers; returns the multiply-adds per round. */
 typedef fc_index fc_fma_peak_fn(fc_index rounds, void *sink);

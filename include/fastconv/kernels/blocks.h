@@ -46,8 +46,7 @@ static void FC_NAME(pack_block)(void *block, const void *rows, fc_index channel,
     }
 }
 
-static void FC_NAME(unpack_block)(void *rows, fc_index channel, fc_index channels, const void *block,
-                                  fc_index count) {
+static void FC_NAME(unpack_block)(void *rows, fc_index channel, fc_index channels, const void *block, fc_index count) {
     real *to = rows;
     const real *from = block;
     for (fc_index p = 0; p < count; p += V_LANES) {

@@ -105,9 +105,9 @@ static void FC_NAME(winograd_input)(fc_index n_h, fc_index n_w, const void *tabl
     }
 }
 
-/* y[j] + start; table: a^j per j and pair. */
-FC_INLINE void FC_WORD(output_axis)(const int n, fc_index m, const real *table, const v_t *t, v_t start, real *y,
-                                    fc_index y_step) {
+/* y[j] + start; table: a^j per j and pair. Returns 0 * (sum of the y), which is 0 unless one of them is NaN or infinite. */
+FC_INLINE v_t FC_WORD(output_axis)(const int n, fc_index m, const real *table, const v_t *t, v_t start, real *y,
+                                   fc_index y_step) {
     const int pairs = (n - 1) / 2, zero = 1 - n % 2;
     v_t sum[FC_WORD(most_points) / 2], difference[FC_WORD(most_points) / 2];
     v_t first = zero ? v_add(start, t[0]) : start;
@@ -118,20 +118,24 @@ FC_INLINE void FC_WORD(output_axis)(const int n, fc_index m, const real *table, 
         first = v_add(first, sum[a]);
     }
     const v_t end = v_add(start, t[n - 1]);
-    v_store(y, m == 1 ? v_add(first, t[n - 1]) : first);
+    if (m == 1) first = v_add(first, t[n - 1]);
+    v_store(y, first);
+    v_t zero_sum = v_fma(first, v_zero(), v_zero());
     for (fc_index j = 1; j < m; j++) {
         const real *power = table + j * pairs;
         v_t value = j == m - 1 ? end : start;
         FC_UNROLL
         for (int a = 0; a < pairs; a++) value = v_fma_at(power + a, j % 2 ? difference[a] : sum[a], value);
         v_store(y + j * y_step, value);
+        zero_sum = v_fma(value, v_zero(), zero_sum);
     }
+    return zero_sum;
 }
 
-FC_INLINE void FC_WORD(output_tile)(const int n_h, const int n_w, fc_index m_h, fc_index m_w, const real *table,
-                                    const real *sums, fc_index plane, v_t bias, real *y, fc_index y_row,
-                                    fc_index y_column) {
-    v_t t[FC_WORD(most_points)];
+FC_INLINE v_t FC_WORD(output_tile)(const int n_h, const int n_w, fc_index m_h, fc_index m_w, const real *table,
+                                   const real *sums, fc_index plane, v_t bias, real *y, fc_index y_row,
+                                   fc_index y_column) {
+    v_t t[FC_WORD(most_points)], zero_sum = v_zero();
     real columns[FC_WORD(most_points) * FC_WORD(most_points) * V_LANES];
     if (n_h > 1) {
         for (int j = 0; j < n_w; j++) {
@@ -142,27 +146,35 @@ FC_INLINE void FC_WORD(output_tile)(const int n_h, const int n_w, fc_index m_h, 
     }
     for (fc_index i = 0; i < m_h; i++) {
         FC_UNROLL
-        for (int j = 0; j < n_w; j++)
-            t[j] = v_load(n_h == 1 ? sums + j * plane : columns + (i * n_w + j) * V_LANES);
-        FC_WORD(output_axis)(n_w, m_w, table, t, bias, y + i * y_row, y_column);
+        for (int j = 0; j < n_w; j++) t[j] = v_load(n_h == 1 ? sums + j * plane : columns + (i * n_w + j) * V_LANES);
+        zero_sum = v_add(zero_sum, FC_WORD(output_axis)(n_w, m_w, table, t, bias, y + i * y_row, y_column));
     }
+    return zero_sum;
 }
 
 /* winograd_output: y[tile*y_tile + i*y_row + j*y_column + c] = (A^T t A)[i][j] + bias[c], t[p] = sums[p*plane +
- * tile*tile_step + c], for i < m_h, j < m_w, tile < tiles, c < V_LANES. */
-static void FC_NAME(winograd_output)(fc_index n_h, fc_index n_w, fc_index m_h, fc_index m_w, const void *table,
-                                     fc_index tiles, const void *sums, fc_index plane, fc_index tile_step,
-                                     const void *bias, void *y, fc_index y_row, fc_index y_column, fc_index y_tile) {
+ * tile*tile_step + c], for i < m_h, j < m_w, tile < tiles, c < V_LANES. Returns nonzero if an output is NaN or infinite: an
+ * input that is so, or overflows in a transform, reaches outputs of its tile that its taps do not. */
+static int FC_NAME(winograd_output)(fc_index n_h, fc_index n_w, fc_index m_h, fc_index m_w, const void *table,
+                                    fc_index tiles, const void *sums, fc_index plane, fc_index tile_step,
+                                    const void *bias, void *y, fc_index y_row, fc_index y_column, fc_index y_tile) {
     const real *from = sums;
     const v_t start = v_load(bias);
+    v_t zero_sum = v_zero();
     real *to = y;
     for (fc_index i = 0; i < tiles; i++) {
-#define FC_TILES(h, w) FC_WORD(output_tile)(h, w, m_h, m_w, table, from, plane, start, to, y_row, y_column)
+#define FC_TILES(h, w)                                                                                                 \
+    zero_sum = v_add(zero_sum, FC_WORD(output_tile)(h, w, m_h, m_w, table, from, plane, start, to, y_row, y_column))
         FC_WINOGRAD_SIZES
 #undef FC_TILES
         from += tile_step;
         to += y_tile;
     }
+    real lane[V_LANES];
+    v_store(lane, zero_sum);
+    int bad = 0;
+    for (int i = 0; i < V_LANES; i++) bad |= lane[i] != 0;
+    return bad;
 }
 
 /* winograd_product: c[r*c_row + n] = start + sum over k of a[(k/V_LANES)*a_block + r*V_LANES + k%V_LANES] * b[k*2*V_LANES + n]
@@ -174,12 +186,12 @@ FC_INLINE void FC_WORD(product_tile)(const int rows, fc_index count, const real 
                                      real *c, fc_index c_row, int add) {
     v_t acc[FC_ROWS][2];
     real partial[FC_ROWS * 2 * V_LANES]; /* sums of the parts before */
-    for (fc_index part = 0; part == 0 || part < count; part += FC_WINOGRAD_PART) {
+    for (int i = 0; i < 2 * rows; i++) v_store(partial + i * V_LANES, v_zero());
+    for (fc_index left = count; left > 0; left -= FC_WINOGRAD_PART) {
         FC_UNROLL
         for (int r = 0; r < rows; r++) acc[r][0] = acc[r][1] = v_zero();
-        const fc_index stop = FC_WORD(min)(count, part + FC_WINOGRAD_PART);
-        for (fc_index k0 = part; k0 < stop; k0 += V_LANES) {
-            const real *end = a + FC_WORD(min)(V_LANES, stop - k0);
+        for (fc_index k = 0; k < FC_WINOGRAD_PART && k < left; k += V_LANES) {
+            const real *end = a + FC_WORD(min)(V_LANES, left - k);
             for (const real *x = a; x < end; x++) {
                 const v_t b0 = v_load(b), b1 = v_load(b + V_LANES);
                 FC_UNROLL
@@ -194,16 +206,15 @@ FC_INLINE void FC_WORD(product_tile)(const int rows, fc_index count, const real 
         }
         FC_UNROLL
         for (int r = 0; r < rows; r++) {
-            FC_UNROLL
-            for (int v = 0; v < 2; v++) {
-                real *sum = partial + (2 * r + v) * V_LANES, *out = c + r * c_row + v * V_LANES;
-                v_t total = part ? v_add(v_load(sum), acc[r][v]) : acc[r][v];
-                if (stop < count)
-                    v_store(sum, total);
-                else
-                    v_store(out, add ? v_add(v_load(out), total) : total);
-            }
+            real *sum = partial + 2 * r * V_LANES;
+            v_store(sum, v_add(v_load(sum), acc[r][0]));
+            v_store(sum + V_LANES, v_add(v_load(sum + V_LANES), acc[r][1]));
         }
+    }
+    for (int i = 0; i < 2 * rows; i++) {
+        real *out = c + i / 2 * c_row + i % 2 * V_LANES;
+        const v_t sum = v_load(partial + i * V_LANES);
+        v_store(out, add ? v_add(v_load(out), sum) : sum);
     }
 }
 
