@@ -4,7 +4,7 @@ Along an axis with dilation d, outputs a, a + d, a + 2d, ... read inputs that no
 neighbouring taps. A tile has m outputs d apart. Tiles are numbered along each axis by `run*d + a`: a run is the d tiles
 that lie between one another, m*d outputs long.
 
-    item: some runs, all input channels, some panels of outputs
+    item: some runs, of one image or several, all input channels, some panels of outputs
         v[point][channel block][tile][lane]  =  transformed pixels
         for each panel of 2 vectors of outputs
             sums[point][tile][output]  =  v . weights            (a matrix product per point)
@@ -52,14 +52,15 @@ cdef struct TileJob:
 
 
 cdef struct Segment:            # runs of one row of tiles, as many as a strip of pixels holds
-    Py_ssize_t row, run, runs   # row of tiles; first run and how many
+    Py_ssize_t image, row       # row of tiles
+    Py_ssize_t run, runs        # first run and how many
     Py_ssize_t tile, tiles      # in the item
 
 
 cdef struct TileItem:
     float *scratch
-    Py_ssize_t image, group     # group of channels
-    Py_ssize_t first, end       # runs
+    Py_ssize_t group            # of channels
+    Py_ssize_t first, end       # runs, of all images
     Py_ssize_t m0, m1           # output channels
     Py_ssize_t product          # number of the panel of weights
 
@@ -272,17 +273,18 @@ cdef class Winograd:
     cdef int _cut_work(self, TileJob *job, Py_ssize_t threads) except -1:
         """Items of so many tiles that their transformed pixels stay near, and enough items for every thread.
 
-        Where outputs are interleaved, an item is whole rows of tiles: then it has all phases of its output rows.
+        Small images share an item, since weights are read once for each. Where outputs are interleaved, an item is whole
+        rows of tiles: then it has all phases of its output rows.
         """
         cdef Py_ssize_t whole = job.w.runs if job.n_phases > 1 else 1, wanted
-        cdef Py_ssize_t units = job.h.tiles * job.w.runs // whole, tiles = job.h.tiles * job.w.tiles
+        cdef Py_ssize_t units = tile_units(job, whole), tiles = job.images * job.h.tiles * job.w.tiles
         cdef Py_ssize_t tile_bytes = job.points * (job.channel_blocks + 2) * job.lanes * sizeof(float)
         cdef Py_ssize_t most = max(TILE_BYTES // tile_bytes, min(MANY_TILES, TILE_LIMIT // tile_bytes))
-        cdef Py_ssize_t products = job.points * tiles * job.channels * job.outputs * job.groups * job.images
+        cdef Py_ssize_t products = job.points * tiles * job.channels * job.outputs * job.groups
         most = max(1, min(units, most // (job.w.dilation * whole)))
         job.threads = max(1, min(threads, FC_MAX_THREADS, 1 + products * job.n_groups // SERIAL_PRODUCTS))
         job.blocks = ceil_div(units, most)
-        wanted = ceil_div(job.threads, max(1, job.images * job.groups))
+        wanted = ceil_div(job.threads, job.groups)
         job.panel_ranges = 1
         if wanted > 1:
             if units * whole * job.w.dilation >= 2 * wanted * job.kernels.rows or job.panels < wanted:
@@ -292,7 +294,7 @@ cdef class Winograd:
         most = ceil_div(units, max(job.blocks, 1)) * whole
         job.item_tiles, job.item_rows = most * job.w.dilation, most // max(1, job.w.runs)
         job.segment_runs = max(1, SEGMENT_PIXELS // (job.w.outputs * job.w.dilation))
-        job.items = job.images * job.groups * job.panel_ranges * job.blocks
+        job.items = job.groups * job.panel_ranges * job.blocks
         job.threads = min(job.threads, job.items)
         self._lay_out_scratch(job)
         return 0
@@ -324,6 +326,11 @@ cdef int bind_tiles(TileJob *job, const float[:, :, :, :, :] x, float[:, :, :, :
     return 0
 
 
+cdef Py_ssize_t tile_units(const TileJob *job, Py_ssize_t whole) noexcept nogil:
+    """Runs of all images, or rows of them: what items are made of."""
+    return job.images * job.h.tiles * job.w.runs // max(1, whole)
+
+
 cdef void count_tiles(TileAxis *axis, Py_ssize_t size) noexcept nogil:
     """The last run may lack the tiles whose first output is beyond the end."""
     axis.size, axis.runs, axis.tiles = size, 0, 0
@@ -339,14 +346,13 @@ cdef Py_ssize_t tiles_of_run(const TileAxis *axis, Py_ssize_t run) noexcept nogi
 cdef void run_tiles(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
     """One item: see the head of this file."""
     cdef const TileJob *job = <const TileJob *>pointer
-    cdef Py_ssize_t whole = job.w.runs if job.n_phases > 1 else 1, units = job.h.tiles * job.w.runs // whole
+    cdef Py_ssize_t whole = job.w.runs if job.n_phases > 1 else 1, units = tile_units(job, whole)
     cdef Py_ssize_t block = number % job.blocks, share, tiles, panel, i
     cdef TileItem item
     item.first, item.end = units * block // job.blocks * whole, units * (block + 1) // job.blocks * whole
     item.scratch = job.scratch + worker * job.scratch_size
     number //= job.blocks
-    share, number = number % job.panel_ranges, number // job.panel_ranges
-    item.group, item.image = number % job.groups, number // job.groups
+    share, item.group = number % job.panel_ranges, number // job.panel_ranges
     tiles = transform_pixels(job, &item)
     for panel in range(job.panels * share // job.panel_ranges, job.panels * (share + 1) // job.panel_ranges):
         item.m0, item.m1 = panel * job.panel_outputs, min(job.outputs, (panel + 1) * job.panel_outputs)
@@ -361,8 +367,9 @@ cdef void run_tiles(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcep
 cdef Segment segment_at(const TileJob *job, Py_ssize_t unit, Py_ssize_t end, Py_ssize_t tile) noexcept nogil:
     """The runs from `unit` on that lie in one row of tiles and in one strip."""
     cdef Segment segment
-    cdef Py_ssize_t last
-    segment.row, segment.run, segment.tile = unit // job.w.runs, unit % job.w.runs, tile
+    cdef Py_ssize_t row = unit // job.w.runs, last
+    segment.image, segment.row = row // job.h.tiles, row % job.h.tiles
+    segment.run, segment.tile = unit % job.w.runs, tile
     segment.runs = min(job.segment_runs, min(end - unit, job.w.runs - segment.run))
     last = segment.run + segment.runs - 1
     segment.tiles = (segment.runs - 1) * job.w.dilation + tiles_of_run(&job.w, last)
@@ -393,7 +400,7 @@ cdef void transform_segment(const TileJob *job, const TileItem *item, const Segm
     cdef Py_ssize_t count = segment.runs * run_length + (job.w.taps - 1) * job.w.dilation
     cdef Py_ssize_t row = first_output(&job.h, segment.row) + job.origin_h
     cdef Py_ssize_t channels = min(lanes, job.channels - block * lanes)
-    cdef const float *x = job.x + item.image * job.x_image + (item.group * job.channels + block * lanes) * job.x_channel
+    cdef const float *x = job.x + segment.image * job.x_image + (item.group * job.channels + block * lanes) * job.x_channel
     cdef float *strip = item.scratch + job.strip_at
     for i in range(job.h.points):
         at = row + i * job.h.dilation
@@ -445,7 +452,7 @@ cdef void store_tiles(const TileJob *job, const TileItem *item, const TileGroup 
         row = 0
         while row < (item.m1 - item.m0) * group.phases:
             if transform_back(job, item, &segment, row):
-                job.bad[item.image] = 1
+                job.bad[segment.image] = 1
             store_block(job, item, &segment, group, row)
             row += job.lanes
         unit += segment.runs
@@ -480,11 +487,11 @@ cdef void store_block(const TileJob *job, const TileItem *item, const Segment *s
     cdef Py_ssize_t count = min(length, job.w.size - first) - skip, rows = (item.m1 - item.m0) * group.phases - row
     cdef Py_ssize_t output_row = first_output(&job.h, segment.row) - group.shift_h
     cdef const float *block = item.scratch + job.strip_at + skip * lanes
-    cdef float *y = job.y + item.image * job.y_image + (item.group * job.outputs + item.m0 + row) * job.y_channel
+    cdef float *y = job.y + segment.image * job.y_image + (item.group * job.outputs + item.m0 + row) * job.y_channel
     if count <= 0:
         return
     if job.store is not NULL:
-        at = (segment.row - item.first // job.w.runs) * job.h.outputs
+        at = (segment.image * job.h.tiles + segment.row - item.first // job.w.runs) * job.h.outputs
         y = aside_row(job, item, group.first_phase * (item.m1 - item.m0) + row) + at * job.w.size
     for i in range(job.h.outputs):
         at = output_row + i * job.h.dilation
@@ -509,13 +516,15 @@ cdef void store_aside(const TileJob *job, const TileItem *item) noexcept nogil:
     cdef Job *store = job.store
     cdef Item to
     cdef const Line *line
-    cdef Py_ssize_t first = item.first // job.w.runs * job.h.outputs, end = item.end // job.w.runs * job.h.outputs
-    cdef Py_ssize_t l, i, row
-    to.image, to.group, to.m0, to.m1 = item.image, item.group, item.m0, item.m1
+    cdef Py_ssize_t first = item.first // job.w.runs, end = item.end // job.w.runs, tile_row, l, i, row
+    to.group, to.m0, to.m1 = item.group, item.m0, item.m1
     to.c, to.c_row = <char *>aside_row(job, item, 0), aside_pitch(job)
     for l in range(store.n_lines):
         line = store.line + l
-        for i in range(first, end):
-            row = i - job.group[store.way[line.first].group].shift_h
+        for i in range((end - first) * job.h.outputs):
+            tile_row = first + i // job.h.outputs
+            to.image = tile_row // job.h.tiles
+            row = tile_row % job.h.tiles * job.h.outputs + i % job.h.outputs
+            row -= job.group[store.way[line.first].group].shift_h
             if 0 <= row < job.h.size and row * store.out_step[1] + line.h < store.out[1]:
-                store_line(store, &to, line, 0, row, 0, job.w.size, (i - first) * job.w.size)
+                store_line(store, &to, line, 0, row, 0, job.w.size, i * job.w.size)
