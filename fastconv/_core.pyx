@@ -55,18 +55,16 @@ cdef enum:
     STRIP_BYTES = 32 << 10      # a strip of padded rows: it should stay in L1 with the weights
     STRIP_LIMIT = 1 << 20       # a strip that cannot be cut below this is not used at all
     SHUFFLE_TABLE_BYTES = 4096  # of fc_shuffle_table for FC_MAX_WAYS
-    SEGMENT_PIXELSX = 48         # of a row of tiles that are transformed together: a strip of 8 rows is 24 KiB
+    TILE_BYTES = 1 << 20        # transformed pixels and sums of an item: they should stay in L2 ...
+    MANY_TILES = 64             # ... but weights are read once for all tiles of an item: it has this many, ...
+    TILE_LIMIT = 6 << 20        # ... up to this size
+    SEGMENT_PIXELS = 256        # of a row of tiles that are transformed together: docs/performance.md
     SERIAL_PRODUCTS = 200_000   # multiply-adds per thread, below which waking one costs more than it brings
 
 
 # ---------------------------------------------------------------------------------------------- instruction sets
 
 cdef int current_isa = 0
-import os
-cdef Py_ssize_t TILE_BYTES = int(os.environ.get("TB", "1024")) << 10
-cdef Py_ssize_t MANY_TILES = int(os.environ.get("MT", "64"))
-cdef Py_ssize_t TILE_LIMIT = int(os.environ.get("TL", "6144")) << 10
-cdef Py_ssize_t SEGMENT_PIXELS = int(os.environ.get("SP", "48"))
 
 
 def compiled_isas():
@@ -82,6 +80,11 @@ def available_isas():
 def isa():
     """Name of the instruction set that new engines use."""
     return fc_isa_name(current_isa).decode()
+
+
+def lanes():
+    """Float32 numbers of a vector of the instruction set that new engines use."""
+    return fc_isa_table(current_isa).f32.lanes
 
 
 def use_isa(name):

@@ -1,14 +1,14 @@
 """The numbers of Winograd's minimal filtering: what the kernels in kernels/winograd.h multiply with.
 
-On one axis, ``m`` outputs of a convolution with ``r`` taps are the coefficients of a product of polynomials, transposed.
-A product of degree ``n - 1``, ``n = m + r - 1``, is known from its values at ``n - 1`` points and its leading coefficient
-(the point at infinity): ``n`` multiplications instead of ``m * r`` [1]_, [2]_. With points ``p``:
+On one axis, ``m`` outputs of a convolution with ``r`` taps are a product of polynomials, transposed. A product of
+degree ``n - 1``, ``n = m + r - 1``, is known from its values at ``n - 1`` points and its leading coefficient (the point
+at infinity): ``n`` multiplications instead of ``m * r`` [1]_, [2]_. With points ``p``:
 
     A^T[i, j] = p_j ** i        G[j, k] = p_j ** k / prod over i != j of (p_j - p_i)
     B^T[j] = coefficients of prod over i != j of (x - p_i)
 
-and for infinity the unit vectors, and the coefficients of the product over all points. Points come in pairs +-a, so that
-transforms share even and odd parts.
+and for infinity the unit vectors, and the coefficients of the product over all points. Points come in pairs +-a, so
+that transforms share even and odd parts.
 
 References
 ----------

@@ -50,7 +50,8 @@ def conv1d(
     out : ndarray, optional
         Where to write the result: its shape and dtype, writable. It may overlap the other arrays.
     algorithm : {"auto", "direct"}
-        "direct" for sums in the order of the definition and the last digit; "auto" for the fastest.
+        "direct" for sums of the products of the definition and the last digit; "auto" for the fastest, with an error of
+        at most 1e-5 of the largest output in float32.
 
     Returns
     -------
@@ -127,7 +128,8 @@ def conv2d(
     out : ndarray, optional
         Where to write the result: its shape and dtype, writable. It may overlap the other arrays.
     algorithm : {"auto", "direct"}
-        "direct" for sums in the order of the definition and the last digit; "auto" for the fastest.
+        "direct" for sums of the products of the definition and the last digit; "auto" for the fastest, with an error of
+        at most 1e-5 of the largest output in float32.
 
     Returns
     -------
@@ -206,7 +208,8 @@ def conv3d(
     out : ndarray, optional
         Where to write the result: its shape and dtype, writable. It may overlap the other arrays.
     algorithm : {"auto", "direct"}
-        "direct" for sums in the order of the definition and the last digit; "auto" for the fastest.
+        "direct" for sums of the products of the definition and the last digit; "auto" for the fastest, with an error of
+        at most 1e-5 of the largest output in float32.
 
     Returns
     -------

@@ -143,7 +143,7 @@ class _Layer:
 
         Two threads may both pack it; setdefault lets one of the two win.
         """
-        choice = choose(self._operator, size, compute, self._algorithm)
+        choice = choose(self._operator, size, compute, self._algorithm, _core.lanes())
         key = compute, choice
         return self._engines.get(key) or self._engines.setdefault(key, self._pack(compute, choice))
 
@@ -168,7 +168,7 @@ class _Layer:
         output = placement(self._operator, shape, self._compute.itemsize, None).shape
         sides = five_axes(shape, self._ndim), five_axes(output, self._ndim)
         engine = self._engine(self._compute, shape[-self._ndim :])
-        why = choose(self._operator, shape[-self._ndim :], self._compute, self._algorithm).why
+        why = choose(self._operator, shape[-self._ndim :], self._compute, self._algorithm, _core.lanes()).why
         return {**engine.describe(*sides, get_num_threads()), "why": why, "output_shape": output}
 
     def __repr__(self) -> str:
@@ -189,6 +189,7 @@ class _Layer:
     padding = property(attrgetter("_operator.padding"), doc='The (lo, hi) padding on each spatial axis, or a "same".')
     dilation = property(attrgetter("_operator.dilation"), doc="The dilation on each spatial axis.")
     groups = property(attrgetter("_operator.groups"), doc="The number of groups.")
+    algorithm = property(attrgetter("_algorithm"), doc="What was asked for; `describe` tells what runs.")
 
 
 class _OrDirect:
@@ -269,8 +270,6 @@ class _Conv(_Layer):
     def __call__(self, input: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Convolve `input`, of any batch and image size; write to `out` if given."""
         return self._apply(input, out)
-
-    algorithm = property(attrgetter("_algorithm"), doc="What was asked for; `describe` tells what runs.")
 
 
 class Conv1d(_Conv):
@@ -429,8 +428,10 @@ class _ConvTranspose(_Layer):
         output_padding: Ints = 0,
         groups: int = 1,
         dilation: Ints = 1,
+        *,
+        algorithm: str = "auto",
     ) -> None:
-        self._set(weight, bias, stride, padding, output_padding, groups, dilation)
+        self._set(weight, bias, stride, padding, output_padding, groups, dilation, algorithm)
         self._keep()
 
     def _set(
@@ -442,6 +443,7 @@ class _ConvTranspose(_Layer):
         output_padding: Ints,
         groups: int,
         dilation: Ints,
+        algorithm: str,
     ) -> None:
         weight = float_array("weight", weight)
         operator = transposed_convolution(
@@ -453,7 +455,7 @@ class _ConvTranspose(_Layer):
             exact("groups", groups),
             exact("dilation", dilation),
         )
-        self._bind(operator, weight, bias, "auto")
+        self._bind(operator, weight, bias, algorithm)
 
     def __call__(
         self, input: ArrayLike, *, output_size: Ints | None = None, out: NDArray[Any] | None = None
@@ -479,7 +481,7 @@ class ConvTranspose1d(_ConvTranspose):
 
     Parameters
     ----------
-    weight, bias, stride, padding, output_padding, groups, dilation
+    weight, bias, stride, padding, output_padding, groups, dilation, algorithm
         As in `fastconv.conv_transpose1d`. The layer keeps its own copy of the weights.
 
     Examples
@@ -500,7 +502,7 @@ class ConvTranspose2d(_ConvTranspose):
 
     Parameters
     ----------
-    weight, bias, stride, padding, output_padding, groups, dilation
+    weight, bias, stride, padding, output_padding, groups, dilation, algorithm
         As in `fastconv.conv_transpose2d`. The layer keeps its own copy of the weights.
 
     Examples
@@ -522,7 +524,7 @@ class ConvTranspose3d(_ConvTranspose):
 
     Parameters
     ----------
-    weight, bias, stride, padding, output_padding, groups, dilation
+    weight, bias, stride, padding, output_padding, groups, dilation, algorithm
         As in `fastconv.conv_transpose3d`. The layer keeps its own copy of the weights.
 
     Examples

@@ -31,6 +31,7 @@ def conv_transpose1d(
     *,
     output_size: Ints | None = None,
     out: NDArray[Any] | None = None,
+    algorithm: str = "auto",
 ) -> NDArray[Any]:
     """Let every sample of a signal add its multiple of a kernel to the output: the transpose of `conv1d`.
 
@@ -60,6 +61,9 @@ def conv_transpose1d(
         The size of the output, instead of `output_padding`: spatial, or the full shape.
     out : ndarray, optional
         Where to write the result: its shape and dtype, writable. It may overlap the other arrays.
+    algorithm : {"auto", "direct"}
+        "direct" for sums of the products of the definition and the last digit; "auto" for the fastest, with an error of
+        at most 1e-5 of the largest output in float32.
 
     Returns
     -------
@@ -92,7 +96,7 @@ def conv_transpose1d(
     >>> conv_transpose1d(np.array([[1.0, 1.0, 1.0]]), np.array([[[1.0, 1.0, 1.0]]]), stride=2)
     array([[1., 1., 2., 1., 2., 1., 1.]])
     """
-    layer = ConvTranspose1d._borrow(weight, bias, stride, padding, output_padding, groups, dilation)
+    layer = ConvTranspose1d._borrow(weight, bias, stride, padding, output_padding, groups, dilation, algorithm)
     return layer(input, output_size=output_size, out=out)
 
 
@@ -108,6 +112,7 @@ def conv_transpose2d(
     *,
     output_size: Ints | None = None,
     out: NDArray[Any] | None = None,
+    algorithm: str = "auto",
 ) -> NDArray[Any]:
     """Let every pixel of an image add its multiple of a kernel to the output: the transpose of `conv2d`.
 
@@ -138,6 +143,9 @@ def conv_transpose2d(
         The size of the output, instead of `output_padding`: spatial, or the full shape.
     out : ndarray, optional
         Where to write the result: its shape and dtype, writable. It may overlap the other arrays.
+    algorithm : {"auto", "direct"}
+        "direct" for sums of the products of the definition and the last digit; "auto" for the fastest, with an error of
+        at most 1e-5 of the largest output in float32.
 
     Returns
     -------
@@ -174,7 +182,7 @@ def conv_transpose2d(
     >>> conv_transpose2d(np.ones((8, 16, 16)), np.ones((8, 4, 3, 3)), stride=2, padding=1, output_size=32).shape
     (4, 32, 32)
     """
-    layer = ConvTranspose2d._borrow(weight, bias, stride, padding, output_padding, groups, dilation)
+    layer = ConvTranspose2d._borrow(weight, bias, stride, padding, output_padding, groups, dilation, algorithm)
     return layer(input, output_size=output_size, out=out)
 
 
@@ -190,6 +198,7 @@ def conv_transpose3d(
     *,
     output_size: Ints | None = None,
     out: NDArray[Any] | None = None,
+    algorithm: str = "auto",
 ) -> NDArray[Any]:
     """Let every voxel of a volume add its multiple of a kernel to the output: the transpose of `conv3d`.
 
@@ -220,6 +229,9 @@ def conv_transpose3d(
         The size of the output, instead of `output_padding`: spatial, or the full shape.
     out : ndarray, optional
         Where to write the result: its shape and dtype, writable. It may overlap the other arrays.
+    algorithm : {"auto", "direct"}
+        "direct" for sums of the products of the definition and the last digit; "auto" for the fastest, with an error of
+        at most 1e-5 of the largest output in float32.
 
     Returns
     -------
@@ -251,5 +263,5 @@ def conv_transpose3d(
     >>> conv_transpose3d(np.ones((1, 4, 4, 4)), np.ones((1, 2, 2, 2, 2)), stride=2).shape
     (2, 8, 8, 8)
     """
-    layer = ConvTranspose3d._borrow(weight, bias, stride, padding, output_padding, groups, dilation)
+    layer = ConvTranspose3d._borrow(weight, bias, stride, padding, output_padding, groups, dilation, algorithm)
     return layer(input, output_size=output_size, out=out)

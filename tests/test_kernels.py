@@ -13,7 +13,7 @@ from conftest import isas_under_test
 from guard import Guard, address
 from tolerances import UNIT_ROUNDOFF, assert_close, assert_same_bits
 
-from fastconv import _core
+from fastconv import _core, _winograd
 
 INT, INDEX, POINTER = ctypes.c_int, ctypes.c_ssize_t, ctypes.c_void_p
 
@@ -34,6 +34,26 @@ SIGNATURES = {
     "pack_strip": (None, POINTER, INDEX, POINTER, INDEX, INDEX, INDEX, INDEX),
     "gemm": (None, INDEX, INDEX, POINTER, POINTER, INDEX, POINTER, POINTER, POINTER, INDEX, POINTER),
     "fma_peak": (INDEX, INDEX, POINTER),
+    "pack_block": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, INDEX),
+    "unpack_block": (None, POINTER, INDEX, INDEX, POINTER, INDEX),
+    "winograd_weights": (
+        INT,
+        POINTER,
+        INDEX,
+        POINTER,
+        INDEX,
+        POINTER,
+        INDEX,
+        INDEX,
+        POINTER,
+        INDEX,
+        INDEX,
+        POINTER,
+        POINTER,
+    ),
+    "winograd_input": (None, INDEX, INDEX, POINTER, INDEX, POINTER, *[INDEX] * 3, POINTER, INDEX),
+    "winograd_product": (None, INDEX, INDEX, POINTER, INDEX, POINTER, POINTER, INDEX, INT),
+    "winograd_output": (INT, *[INDEX] * 4, POINTER, INDEX, POINTER, INDEX, INDEX, POINTER, POINTER, *[INDEX] * 3),
     "interleave": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, POINTER),
     "deinterleave": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, POINTER),
 }
@@ -275,6 +295,189 @@ def test_fma_peak(kernel, guard, rounds):
     expected = sum(1 + (start - 1) * 0.999 ** (1024 * rounds) for start in range(12))
     # A step's error fades by 0.999 a step, so 1000 steps' worth stays: roundings of factor, term and result of sum 67.
     assert np.abs(got - expected).max() <= 1000 * 3 * 67 * UNIT_ROUNDOFF[kernel.dtype.name]
+
+
+# ---------------------------------------------------------------------------------------------- blocks of channels
+
+
+@every("pack_block")
+def test_pack_block(kernel, guard, rng):
+    lanes = kernel.lanes
+    for channels, count in product({1, lanes - 1, lanes}, tails(lanes, 2)):
+        for width in {0, 1, lanes, 2 * lanes + 1}:
+            for first in {-count - 1, -2, 0, 1, width - 1, width + 2}:
+                rows = rng.standard_normal((channels, width)).astype(kernel.dtype)
+                at = first + np.arange(count)
+                padded = np.hstack([rows, np.zeros((channels, 1), kernel.dtype)])
+                expected = np.zeros((count, lanes), kernel.dtype)
+                expected[:, :channels] = padded[:, np.where((at >= 0) & (at < width), at, width)].T
+                block = guard.output((count, lanes), kernel.dtype)
+                kernel(block, guard.input(rows), width, channels, width, first, count)
+                got = guard.take(block)
+                guard.check()
+                assert_same_bits(got, expected)
+
+
+@every("unpack_block")
+def test_unpack_block(kernel, guard, rng):
+    lanes = kernel.lanes
+    for channels, count in product({1, lanes - 1, lanes}, [*tails(lanes, 2), 3 * lanes]):
+        pitch = count + int(rng.integers(0, 3))
+        block = rng.standard_normal((count, lanes)).astype(kernel.dtype)
+        flat = guard.output((channels - 1) * pitch + count, kernel.dtype)
+        kernel(flat, pitch, channels, guard.input(block), count)
+        got = guard.take(strided(flat, (channels, count), pitch, 1))
+        guard.check()
+        assert_same_bits(got, block.T[:channels].copy())
+
+
+# ---------------------------------------------------------------------------------------------- Winograd
+# Points that are no whole numbers round: results are compared within the sum of the absolute values of what is added.
+
+TILES = [(n_h, n_w) for n_w in _winograd.PAIRS for n_h in (1, n_w)]
+
+
+def matrices(points, taps=2):
+    """A^T (for as many outputs as there can be), B^T and G of an axis, from the definition, in float64."""
+    if points == 1:
+        return (np.ones((1, 1)),) * 3
+    outputs, pairs = points - taps + 1, _winograd.PAIRS[points]
+    finite = [0.0] * (1 - points % 2) + [sign * a for a in pairs for sign in (1, -1)]
+    a, b, g = np.zeros((outputs, points)), np.zeros((points, points)), np.zeros((points, taps))
+    for j, p in enumerate(finite):
+        others = [q for i, q in enumerate(finite) if i != j]
+        a[:, j], b[j, :-1] = p ** np.arange(outputs), np.poly(others)[::-1]
+        g[j] = p ** np.arange(taps) / np.prod([p - q for q in others])
+    a[-1, -1], b[-1], g[-1, -1] = 1, np.poly(finite)[::-1], 1
+    return a, b, g
+
+
+def table(guard, numbers):
+    return guard.input(np.ascontiguousarray(numbers))
+
+
+@every("winograd_input")
+@pytest.mark.parametrize(("n_h", "n_w"), TILES)
+def test_winograd_input(kernel, guard, rng, n_h, n_w):
+    lanes, dtype = kernel.lanes, kernel.dtype
+    for tiles, column, tile in [(1, 1, 1), (3, 1, 2), (3, 5, 1)]:  # strides in pixels
+        row = (n_w - 1) * column + (tiles - 1) * tile + 1
+        x = rng.standard_normal((n_h, row, lanes)).astype(dtype)
+        plane = tiles * lanes + lanes
+        v = guard.output((n_h * n_w - 1) * plane + tiles * lanes, dtype)
+        numbers = table(guard, _winograd.axis(n_w, 2).input)
+        kernel(n_h, n_w, numbers, tiles, guard.input(x), row * lanes, column * lanes, tile * lanes, v, plane)
+        got = guard.take(strided(v, (n_h * n_w, tiles, lanes), plane, lanes, 1)).reshape(n_h, n_w, tiles, lanes)
+        guard.check()
+        at = np.arange(n_w)[:, None] * column + np.arange(tiles) * tile
+        d = x[:, at].astype(float)
+        b_h, b_w = matrices(n_h)[1], matrices(n_w)[1]
+        exact, scale = (np.einsum("ij,jktc,lk->iltc", h, p, w) for h, p, w in ((b_h, d, b_w), map(abs, (b_h, d, b_w))))
+        assert_close(got, exact, 4 * n_w, scale)
+
+
+@every("winograd_output")
+@pytest.mark.parametrize(("n_h", "n_w"), TILES)
+def test_winograd_output(kernel, guard, rng, n_h, n_w):
+    lanes, dtype, most = kernel.lanes, kernel.dtype, n_w - 1
+    for tiles, m_w, column, tile in [(1, most, 1, 1), (2, 1, 2, 1), (3, 2, 1, 2), (2, most, 3, 1)]:
+        m_h = 1 if n_h == 1 else m_w
+        a_h, a_w = (np.zeros((m, n)) for m, n in ((m_h, n_h), (m_w, n_w)))
+        for a, n in ((a_h, n_h), (a_w, n_w)):
+            full = matrices(n, n - len(a) + 1 if n > 1 else 1)[0]
+            a[...] = full
+        plane, step = 2 * tiles * lanes + lanes, 2 * lanes
+        sums = rng.standard_normal((n_h * n_w, plane)).astype(dtype)
+        bias = rng.standard_normal(lanes).astype(dtype)
+        for special in (None, np.nan, np.inf):
+            if special is not None:
+                sums[rng.integers(n_h * n_w), rng.integers(tiles) * step + rng.integers(lanes)] = special
+            row = (m_w - 1) * column + (tiles - 1) * tile + 1
+            y = guard.output((m_h, row, lanes), dtype)
+            bad = kernel(
+                *(n_h, n_w, m_h, m_w, table(guard, _winograd.axis(n_w, 2).output), tiles, guard.input(sums), plane),
+                *(step, guard.input(bias), y, row * lanes, column * lanes, tile * lanes),
+            )
+            # Tiles whose outputs lie between one another write each their own places.
+            at = np.arange(m_w)[:, None] * column + np.arange(tiles) * tile
+            got = guard.take(y)[:, at]
+            y[...] = np.frombuffer(b"\xa5" * dtype.itemsize, dtype)[0]  # whatever was between them is not looked at
+            guard.check()
+            assert bool(bad) == (not np.isfinite(got).all()) == (special is not None)
+        finite = strided(sums.ravel(), (n_h, n_w, tiles, lanes), n_w * plane, plane, step, 1)
+        if column == 1 and tile < m_w:
+            continue  # overlapping tiles: only their writing is looked at
+        clean = np.nan_to_num(finite.astype(float), nan=0, posinf=0)
+        y = guard.output((m_h, row, lanes), dtype)
+        kernel(
+            *(n_h, n_w, m_h, m_w, table(guard, _winograd.axis(n_w, 2).output), tiles),
+            *(guard.input(np.where(np.isfinite(sums), sums, 0)), plane, step, guard.input(bias), y),
+            *(row * lanes, column * lanes, tile * lanes),
+        )
+        got = guard.take(y)[:, at]
+        exact, scale = (
+            np.einsum("ij,jktc,lk->iltc", h, p, w) + b
+            for h, p, w, b in ((a_h, clean, a_w, bias.astype(float)), map(abs, (a_h, clean, a_w, bias.astype(float))))
+        )
+        assert_close(got, exact, 4 * n_w, scale)
+        guard.expected.clear()
+
+
+@every("winograd_product")
+@pytest.mark.parametrize("add", [0, 1])
+def test_winograd_product(kernel, guard, rng, add):
+    """Every height; sums that end inside, at and behind a block of lanes and a part of 32."""
+    lanes, dtype = kernel.lanes, kernel.dtype
+    for rows, count in product(range(1, kernel.rows + 1), [1, lanes - 1, lanes, lanes + 1, 31, 32, 33, 65, 100]):
+        blocks, gap = -(-count // lanes), int(rng.integers(0, 2)) * lanes
+        a = whole_numbers(rng, (blocks, rows * lanes + gap), dtype)
+        b = whole_numbers(rng, (count, 2 * lanes), dtype)
+        before = whole_numbers(rng, (rows, 2 * lanes), dtype)
+        c_row = 2 * lanes + int(rng.integers(0, 3))
+        flat = guard.output((rows - 1) * c_row + 2 * lanes, dtype)
+        c = strided(flat, before.shape, c_row, 1)
+        if add:
+            c[...] = before
+        last = a[:, : rows * lanes].reshape(blocks, rows, lanes).transpose(1, 0, 2).reshape(rows, -1)[:, :count]
+        kernel(rows, count, guard.input(a.ravel()[: a.size - gap]), a.shape[1], guard.input(b), flat, c_row, add)
+        got = guard.take(c)
+        guard.check()
+        assert_same_bits(got, (last.astype(float) @ b + add * before).astype(dtype))
+
+
+@every("winograd_weights")
+@pytest.mark.parametrize(("n_h", "n_w"), TILES)
+def test_winograd_weights(kernel, guard, rng, n_h, n_w):
+    lanes, dtype = kernel.lanes, kernel.dtype
+    for rows, taps_w in product([1, lanes + 1, 2 * lanes], {2, min(3, n_w - 1)}):
+        taps_h = 1 if n_h == 1 else taps_w
+        taps = taps_h * taps_w
+        w = rng.standard_normal((rows, taps)).astype(dtype)
+        row_offset, tap_offset = rng.permutation(rows) * taps, rng.permutation(taps)
+        tap_offset[rng.integers(taps)] = -1
+        g = np.where(tap_offset >= 0, w.ravel()[row_offset[:, None] + np.maximum(tap_offset, 0)], 0)
+        for special in (0, np.nan, -np.inf):
+            plane = 2 * lanes + 4
+            u = guard.output((n_h * n_w - 1) * plane + 2 * lanes, dtype)
+            if special:
+                w.ravel()[row_offset[0] + tap_offset.max()] = special
+            bad = kernel(
+                *(u, plane, guard.input(w), rows, guard.input(np.resize(row_offset, 2 * lanes)), taps_h, taps_w),
+                *(guard.input(tap_offset), n_h, n_w),
+                *(table(guard, _winograd.axis(n, t).weights) for n, t in ((n_h, taps_h), (n_w, taps_w))),
+            )
+            got = guard.take(strided(u, (n_h * n_w, 2 * lanes), plane, 1))
+            guard.check()
+            assert bool(bad) == bool(special)
+            if not special:
+                full = np.zeros((2 * lanes, taps_h, taps_w))
+                full[:rows] = g.reshape(rows, taps_h, taps_w)
+                g_h, g_w = matrices(n_h, taps_h)[2], matrices(n_w, taps_w)[2]
+                exact, scale = (
+                    np.einsum("ij,rjk,lk->ilr", h, p, q).reshape(got.shape)
+                    for h, p, q in ((g_h, full, g_w), map(abs, (g_h, full, g_w)))
+                )
+                assert_close(got, exact, 4 * taps, scale)
 
 
 # ---------------------------------------------------------------------------------------------- movers

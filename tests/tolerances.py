@@ -55,6 +55,18 @@ def assert_close(got, reference, length, scale):
         )
 
 
+# Winograd's sums are not those of the definition, and the bound above does not hold for them. What the documentation
+# promises does: this share of the largest output. Random data come to 0.3e-6 (4 points) to 7e-6 (8 points).
+WINOGRAD_ERROR = 1e-5
+
+
+def assert_close_to_largest(got, reference):
+    """Compare in the largest norm, as users of networks do."""
+    assert got.shape == reference.shape
+    error = np.abs(np.asarray(got, np.float64) - reference).max()
+    assert error <= WINOGRAD_ERROR * np.abs(reference).max(), error / np.abs(reference).max()
+
+
 def assert_same_bits(got, expected):
     """The same array to the last bit (so -0.0 is not 0.0, and NaN equals itself)."""
     assert (got.shape, got.dtype) == (expected.shape, expected.dtype)

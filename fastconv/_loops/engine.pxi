@@ -71,7 +71,7 @@ cdef class Engine:
     cdef list tables
 
     def __cinit__(self, Phases phases, weight, bias, Py_ssize_t groups, Py_ssize_t out_channels,
-                  Py_ssize_t in_channels, weight_strides, bias_strides, algorithm="auto"):
+                  Py_ssize_t in_channels, weight_strides, bias_strides):
         cdef const fc_isa *isa = fc_isa_table(current_isa)
         cdef Job *job = &self.template
         cdef Py_ssize_t i, axis

@@ -1,8 +1,11 @@
 """Winograd's minimal filtering: tiles of pixels and weights transformed, multiplied point by point, transformed back.
 
-Along an axis with dilation d, outputs a, a + d, a + 2d, ... read inputs that no others read: d interleaved convolutions with
-neighbouring taps. A tile has m outputs d apart. Tiles are numbered along each axis by `run*d + a`: a run is the d tiles
-that lie between one another, m*d outputs long.
+Along an axis with dilation d, outputs a, a + d, a + 2d, ... read inputs that no others read: d interleaved convolutions
+with neighbouring taps. A tile has m outputs d apart. Tiles are numbered along each axis by `run*d + a`: a run is the d
+tiles that lie between one another, m*d outputs long.
+
+Phases of a transposed convolution that read one input further on have their tiles one output earlier: so all phases read
+the same tiles of pixels, which are transformed once.
 
     item: some runs, of one image or several, all input channels, some panels of outputs
         v[point][channel block][tile][lane]  =  transformed pixels
@@ -273,8 +276,8 @@ cdef class Winograd:
     cdef int _cut_work(self, TileJob *job, Py_ssize_t threads) except -1:
         """Items of so many tiles that their transformed pixels stay near, and enough items for every thread.
 
-        Small images share an item, since weights are read once for each. Where outputs are interleaved, an item is whole
-        rows of tiles: then it has all phases of its output rows.
+        Small images share an item, since weights are read once for each. Where outputs are interleaved, an item is
+        whole rows of tiles: then it has all phases of its output rows.
         """
         cdef Py_ssize_t whole = job.w.runs if job.n_phases > 1 else 1, wanted
         cdef Py_ssize_t units = tile_units(job, whole), tiles = job.images * job.h.tiles * job.w.tiles
@@ -300,7 +303,7 @@ cdef class Winograd:
         return 0
 
     cdef int _lay_out_scratch(self, TileJob *job) except -1:
-        """[transformed pixels][sums][a strip of pixels or outputs][outputs aside], planes an odd number of lines apart"""
+        """[transformed pixels][sums][a strip of pixels or outputs][outputs aside]; planes an odd number of lines apart."""
         cdef Py_ssize_t reach = (min(job.segment_runs, job.w.runs) * job.w.outputs + job.w.taps - 1) * job.w.dilation
         job.plane_v = job.channel_blocks * job.item_tiles * job.lanes // 32 * 32 + 48
         job.plane_s = 2 * job.item_tiles * job.lanes // 32 * 32 + 48
@@ -400,7 +403,8 @@ cdef void transform_segment(const TileJob *job, const TileItem *item, const Segm
     cdef Py_ssize_t count = segment.runs * run_length + (job.w.taps - 1) * job.w.dilation
     cdef Py_ssize_t row = first_output(&job.h, segment.row) + job.origin_h
     cdef Py_ssize_t channels = min(lanes, job.channels - block * lanes)
-    cdef const float *x = job.x + segment.image * job.x_image + (item.group * job.channels + block * lanes) * job.x_channel
+    cdef Py_ssize_t channel = item.group * job.channels + block * lanes
+    cdef const float *x = job.x + segment.image * job.x_image + channel * job.x_channel
     cdef float *strip = item.scratch + job.strip_at
     for i in range(job.h.points):
         at = row + i * job.h.dilation
@@ -516,11 +520,11 @@ cdef void store_aside(const TileJob *job, const TileItem *item) noexcept nogil:
     cdef Job *store = job.store
     cdef Item to
     cdef const Line *line
-    cdef Py_ssize_t first = item.first // job.w.runs, end = item.end // job.w.runs, tile_row, l, i, row
+    cdef Py_ssize_t first = item.first // job.w.runs, end = item.end // job.w.runs, tile_row, n, i, row
     to.group, to.m0, to.m1 = item.group, item.m0, item.m1
     to.c, to.c_row = <char *>aside_row(job, item, 0), aside_pitch(job)
-    for l in range(store.n_lines):
-        line = store.line + l
+    for n in range(store.n_lines):
+        line = store.line + n
         for i in range((end - first) * job.h.outputs):
             tile_row = first + i // job.h.outputs
             to.image = tile_row // job.h.tiles

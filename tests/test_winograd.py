@@ -1,0 +1,213 @@
+"""Winograd's minimal filtering: its numbers, every operator that it computes, and what it must not spread."""
+
+import numpy as np
+import pytest
+import reference
+from strategies import fill
+from tolerances import assert_close_to_largest, assert_same_bits
+
+import fastconv
+from fastconv import _winograd, plan
+from fastconv._choice import Choice
+
+POINTS = sorted(_winograd.PAIRS)
+
+
+@pytest.mark.parametrize("points", POINTS)
+@pytest.mark.parametrize("taps", [2, 3, 4])
+def test_tables_make_a_convolution(points, taps):
+    """y = A^T [(G g) (B^T d)] on one axis, spelled out from the tables as kernels/winograd.h reads them."""
+    if taps + 1 > points:
+        taps = points - 1
+    outputs, table = points - taps + 1, _winograd.axis(points, taps)
+    rng = np.random.default_rng(points)
+    d, g = rng.standard_normal(points), rng.standard_normal(taps)
+    pairs, zero = (points - 1) // 2, 1 - points % 2
+    q, *rest = np.split(table.input.astype(float), np.arange(1, pairs + 1) * pairs)
+    t = np.empty(points)
+    if zero:
+        t[0] = q @ d[: 2 * pairs : 2] + d[-2]
+    t[-1] = q @ d[zero : zero + 2 * pairs : 2] + d[-1]
+    for i, (*r, a) in enumerate(rest):
+        even = np.dot(r, d[zero + 1 : zero - 1 + 2 * pairs : 2]) + d[-2]
+        odd = np.dot(r, d[zero : zero - 2 + 2 * pairs : 2]) + d[-3]
+        t[zero + 2 * i : zero + 2 * i + 2] = even + a * odd, even - a * odd
+    t *= table.weights.reshape(points, taps).astype(float) @ g
+    powers = table.output.reshape(points, pairs).astype(float)
+    plus, minus = t[zero : points - 1 : 2], t[zero + 1 : points - 1 : 2]
+    y = [powers[j] @ (plus - minus if j % 2 else plus + minus) for j in range(outputs)]
+    y[0] += t[0] if zero else 0
+    y[-1] += t[-1]
+    assert np.allclose(y, np.correlate(d, g, "valid"), rtol=0, atol=1e-5)
+
+
+@pytest.fixture(params=POINTS)
+def tile(request, monkeypatch):
+    """Make every layer use tiles with this many points, whatever pays."""
+
+    def choose(operator, size, compute, algorithm, lanes):
+        if algorithm == "direct":
+            return Choice("direct")
+        rows = (1, *operator.kernel)[-2]
+        return Choice("winograd", (1 if rows == 1 else request.param, request.param))
+
+    monkeypatch.setattr(plan, "choose", choose)
+    return request.param
+
+
+def arrays(x_shape, w_shape, outputs, seed=0):
+    rng = np.random.default_rng(seed)
+    return [fill(rng, shape, "float32", "real") for shape in (x_shape, w_shape, outputs)]
+
+
+def needs(tile, taps):
+    if tile < taps + 1 or (tile == 8 and taps < 3):
+        pytest.skip("no such tile")
+
+
+CONVOLUTIONS = {
+    "one tile": ((1, 8, 4, 4), (8, 8, 3, 3), {"padding": 1}),
+    "tails of channels and tiles": ((2, 21, 19, 33), (37, 21, 3, 3), {"padding": 1}),
+    "no padding, two groups": ((1, 16, 11, 9), (24, 8, 3, 3), {"groups": 2}),
+    "more padding than pixels": ((1, 8, 2, 3), (8, 8, 3, 3), {"padding": 4}),
+    "asymmetric padding": ((1, 9, 13, 14), (8, 9, 3, 3), {"padding": ((0, 2), (3, 1))}),
+    "dilation 2": ((2, 17, 15, 22), (9, 17, 3, 3), {"padding": 2, "dilation": 2}),
+    "dilation larger than the image": ((1, 8, 7, 6), (8, 8, 3, 3), {"padding": 9, "dilation": 9}),
+    "dilation by axis": ((1, 8, 20, 21), (8, 8, 3, 3), {"padding": (1, 5), "dilation": (1, 5)}),
+    "two taps": ((1, 8, 14, 15), (16, 8, 2, 2), {}),
+    "two taps by three": ((1, 8, 14, 15), (16, 8, 2, 3), {"padding": 1}),
+    "one row of taps": ((1, 8, 3, 50), (16, 8, 1, 3), {"padding": (0, 1)}),
+    "long sums": ((1, 300, 9, 9), (8, 300, 3, 3), {"padding": 1}),
+}
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_convolution(name, tile, isa, threads):
+    x_shape, w_shape, options = CONVOLUTIONS[name]
+    needs(tile, max(w_shape[2:]) if min(w_shape[2:]) in (1, 3) else 2 if tile == 8 else max(w_shape[2:]))
+    x, w, b = arrays(x_shape, w_shape, w_shape[0])
+    layer = fastconv.Conv2d(w, b, **options)
+    assert layer.describe(x.shape)["algorithm"].startswith("winograd")
+    assert_close_to_largest(layer(x), reference.conv(x, w, b, **options))
+
+
+@pytest.mark.parametrize("dilation", [1, 3, 40])
+@pytest.mark.parametrize("taps", [2, 3])
+def test_one_axis(taps, dilation, tile, isa):
+    x, w, b = arrays((2, 10, 130), (18, 10, taps), 18)
+    needs(tile, taps)
+    got = fastconv.conv1d(x, w, b, padding=dilation, dilation=dilation)
+    assert_close_to_largest(got, reference.conv(x, w, b, padding=dilation, dilation=dilation))
+
+
+@pytest.mark.parametrize(("factor", "outputs"), [(2, 3), (3, 1), (2, 17)])
+def test_subpixel(factor, outputs, tile, isa, threads):
+    x, w, b = arrays((2, 12, 9, 20), (outputs * factor**2, 12, 3, 3), outputs * factor**2)
+    needs(tile, 3)
+    if factor**2 > 2 * fastconv._core.lanes():
+        pytest.skip("more phases than a product has outputs")
+    got = fastconv.subpixel_conv2d(x, w, b, factor, padding=1)
+    assert_close_to_largest(got, fastconv.pixel_shuffle(reference.conv(x, w, b, padding=1), factor))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "output_padding"),
+    [(4, 2, 1, 0), (3, 2, 1, 1), (3, 2, 0, 0), (5, 2, 2, 1), (6, 3, 1, 0)],
+)
+@pytest.mark.parametrize("groups", [1, 2])
+def test_transposed(kernel, stride, padding, output_padding, groups, tile, isa, threads):
+    needs(tile, -(-kernel // stride))
+    x, w, b = arrays((2, 16, 7, 12), (16, 18 // groups, kernel, kernel), 18)
+    options = {"stride": stride, "padding": padding, "output_padding": output_padding, "groups": groups}
+    assert_close_to_largest(fastconv.conv_transpose2d(x, w, b, **options), reference.conv_transpose(x, w, b, **options))
+
+
+# ---- what the result does not depend on -----------------------------------------------------------------------------
+
+
+def test_same_bits_for_any_threads_batch_and_layout(tile, isa):
+    needs(tile, 3)
+    x, w, b = arrays((5, 20, 17, 23), (40, 20, 3, 3), 40)
+    layer = fastconv.Conv2d(w, b, padding=1)
+    with fastconv.threads(1):
+        whole = layer(x)
+    for threads in (2, 3, 7):
+        with fastconv.threads(threads):
+            assert_same_bits(layer(x), whole)
+            assert_same_bits(np.concatenate([layer(part) for part in np.split(x, [1, 4])]), whole)
+            assert_same_bits(layer(np.asfortranarray(x)), whole)
+            assert_same_bits(layer(np.pad(x, 3)[3:-3, 3:-3, 3:-3, 3:-3]), whole)
+
+
+# ---- numbers that are not finite ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_stays_where_the_direct_sum_puts_it(value, tile, isa):
+    """... and images of the batch without it keep their bits."""
+    needs(tile, 3)
+    x, w, b = arrays((3, 8, 16, 21), (9, 8, 3, 3), 9)
+    layer, direct = fastconv.Conv2d(w, b, padding=1), fastconv.Conv2d(w, b, padding=1, algorithm="direct")
+    clean = layer(x)
+    x[1, 2, 5, 7] = value
+    y = layer(x)
+    assert_same_bits(y[1:2], direct(x[1:2]))
+    assert_same_bits(y[[0, 2]], clean[[0, 2]])
+    assert (~np.isfinite(y)).sum() == 9 * 9
+
+
+def test_an_overflow_within_a_tile_does_not_show(tile, isa):
+    """3e38 overflows in the transforms, not in the sum."""
+    needs(tile, 3)
+    x, w = np.full((1, 8, 12, 12), 3e38, np.float32), np.zeros((8, 8, 3, 3), np.float32)
+    w[:, 0, 1, 1] = 1
+    assert (fastconv.conv2d(x, w, padding=1) == np.float32(3e38)).all()
+
+
+def test_weights_that_are_not_finite_are_direct(tile, isa):
+    needs(tile, 3)
+    x, w, b = arrays((1, 8, 9, 9), (8, 8, 3, 3), 8)
+    w[3, 2, 0, 0] = np.inf
+    layer = fastconv.Conv2d(w, b, padding=1)
+    assert layer.describe(x.shape)["algorithm"].startswith("direct")
+    assert_same_bits(layer(x), fastconv.conv2d(x, w, b, padding=1, algorithm="direct"))
+
+
+def test_out_may_overlap_the_weights(tile, isa):
+    """Also when the direct sum has to look at them again."""
+    needs(tile, 3)
+    x, w, b = arrays((1, 8, 9, 9), (8, 8, 3, 3), 8)
+    x[0, 0, 4, 4] = np.nan
+    expected = fastconv.conv2d(x, w, b, padding=1)
+    memory = np.empty(8 * 9 * 9, np.float32)
+    held = memory[: w.size].reshape(w.shape)
+    held[...] = w
+    out = memory.reshape(1, 8, 9, 9)
+    assert_same_bits(fastconv.conv2d(x, held, b, padding=1, out=out), expected)
+
+
+# ---- the choice -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "algorithm"),
+    [
+        (lambda w: fastconv.Conv2d(w(64, 64, 3, 3), padding=1), (1, 64, 56, 56), "winograd F(6x6, 3x3)"),
+        (lambda w: fastconv.Conv2d(w(64, 64, 3, 3), padding=1), (1, 64, 4, 4), "direct, panels"),
+        (lambda w: fastconv.Conv2d(w(64, 64, 3, 3), padding=1, algorithm="direct"), (1, 64, 56, 56), "direct, panels"),
+        (lambda w: fastconv.Conv2d(w(64, 64, 3, 3).astype(float), padding=1), (1, 64, 56, 56), "direct, panels"),
+        (lambda w: fastconv.Conv2d(w(64, 64, 3, 3), padding=1, stride=2), (1, 64, 56, 56), "direct, panels"),
+        (lambda w: fastconv.Conv2d(w(256, 64, 1, 1)), (1, 64, 56, 56), "direct, panels"),
+        (lambda w: fastconv.Conv2d(w(64, 512, 3, 3), padding=18, dilation=18), (1, 512, 33, 33), "direct, panels"),
+        (lambda w: fastconv.ConvTranspose2d(w(64, 64, 4, 4), stride=2, padding=1), (1, 64, 32, 32), "winograd"),
+    ],
+)
+def test_what_is_chosen(layer, shape, algorithm):
+    layer = layer(lambda *shape: np.ones(shape, np.float32))
+    said = layer.describe(shape)
+    assert said["algorithm"].startswith(algorithm), said
+    batch = layer.describe((7, *shape[1:]))
+    assert batch["algorithm"] == said["algorithm"]
+    with fastconv.threads(5):
+        assert layer.describe(shape)["algorithm"] == said["algorithm"]
+    assert said["why"]
