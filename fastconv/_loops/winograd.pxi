@@ -4,8 +4,8 @@ Along an axis with dilation d, outputs a, a + d, a + 2d, ... read inputs that no
 with neighbouring taps. A tile has m outputs d apart. Tiles are numbered along each axis by `run*d + a`: a run is the d
 tiles that lie between one another, m*d outputs long.
 
-Phases of a transposed convolution that read one input further on have their tiles one output earlier: so all phases read
-the same tiles of pixels, which are transformed once.
+Phases of a transposed convolution that read one input further on have their tiles one output earlier: so all phases
+read the same tiles of pixels, which are transformed once.
 
     item: some runs, of one image or several, all input channels, some panels of outputs
         v[point][channel block][tile][lane]  =  transformed pixels
@@ -303,7 +303,7 @@ cdef class Winograd:
         return 0
 
     cdef int _lay_out_scratch(self, TileJob *job) except -1:
-        """[transformed pixels][sums][a strip of pixels or outputs][outputs aside]; planes an odd number of lines apart."""
+        """[transformed pixels][sums][strip][outputs aside]; planes an odd number of cache lines apart."""
         cdef Py_ssize_t reach = (min(job.segment_runs, job.w.runs) * job.w.outputs + job.w.taps - 1) * job.w.dilation
         job.plane_v = job.channel_blocks * job.item_tiles * job.lanes // 32 * 32 + 48
         job.plane_s = 2 * job.item_tiles * job.lanes // 32 * 32 + 48

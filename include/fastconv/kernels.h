@@ -41,8 +41,8 @@ typedef int fc_pack_weights_fn(void *a, const void *w, fc_index rows, const fc_i
                                const fc_index *k_offset);
 
 /* kernels/panel.h: gathers count pixels from flat output position `pixel` on, one row per tap and channel, taps
- * outermost; tap_offset holds (d, h, w) per tap. Returns the number of runs written; with skip_dead, rows that would be zero
- * throughout are left out. */
+ * outermost; tap_offset holds (d, h, w) per tap. Returns the number of runs written; with skip_dead, rows that would be
+ * zero throughout are left out. */
 typedef fc_index fc_pack_panel_fn(void *panel, const fc_image *image, const fc_index *tap_offset, fc_index taps,
                                   fc_index channels, fc_index pixel, fc_index count, int skip_dead, fc_run *runs);
 

@@ -1,5 +1,5 @@
-/* pack_block, unpack_block: between images, where the pixels of a row lie side by side, and blocks, where the entries of
- * V_LANES channels do.
+/* pack_block, unpack_block: between images, where the pixels of a row lie side by side, and blocks, where the entries
+ * of V_LANES channels do.
  *
  *   pack_block:    block[p*V_LANES + i] = row[i*channel + first + p]     p < count, i < channels <= V_LANES
  *                  0 where i >= channels, or where first + p is outside [0, width)

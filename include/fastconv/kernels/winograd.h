@@ -2,25 +2,26 @@
  *
  *   y = A^T [ (G g G^T) . (B^T d B) ] A       per tile and pair of channels, summed over input channels before A
  *
- * On one axis, n points +-a, +-b, ..., infinity, and 0 where n is even, turn r taps and m = n - r + 1 outputs into n products
- * (Toom and Cook). fastconv/_winograd.py has the points and their derivation. Points come in pairs +-a, and so do the
- * rows of B^T and the columns of A^T: even and odd terms are summed once, then added and subtracted.
+ * On one axis, n points +-a, +-b, ..., infinity, and 0 where n is even, turn r taps and m = n - r + 1 outputs into n
+ * products (Toom and Cook). fastconv/_winograd.py has the points and their derivation. Points come in pairs +-a, and so
+ * do the rows of B^T and the columns of A^T: even and odd terms are summed once, then added and subtracted.
  *
- *   input, with z = 1 where 0 is a point, else 0; q the coefficients of prod(x^2 - a^2), as a polynomial in x^2, and R_a those of the
- *   same without a; sums are over all but the leading ones, which are 1:
+ *   input, with z = 1 where 0 is a point, else 0; q the coefficients of prod(x^2 - a^2), as a polynomial in x^2, and
+ *   R_a those of the same without a; sums are over all but the leading ones, which are 1:
  *     t[0] = sum q d[2i] + d[n-2]  (if z)       t[n-1] = sum q d[2i+z] + d[n-1]
  *     t[+-a] = E +- a O,                        E = sum R_a d[2i+z+1] + d[n-2],  O = sum R_a d[2i+z] + d[n-3]
  *   output, with S_a = t[a] + t[-a], D_a = t[a] - t[-a]:
  *     y[j] = sum a^j (j even: S_a, j odd: D_a)  + t[0] if z and j = 0  + t[n-1] if j = m - 1
  *
- * All data is in blocks of V_LANES channels (kernels/blocks.h), so that any tile position is a plain address and no lane is
- * lost at the ends of rows. n is 4 to 8 on an axis that is transformed, 1 on one that is not; both are
- * the same, or n_h is 1. Strides are in elements.
+ * All data is in blocks of V_LANES channels (kernels/blocks.h), so that any tile position is a plain address and no
+ * lane is lost at the ends of rows. n is 4 to 8 on an axis that is transformed, 1 on one that is not; both are the
+ * same, or n_h is 1. Strides are in elements.
  */
 enum { FC_WORD(most_points) = 8 };
 
 /* Products of one sum in a register before it is added to those before it. The error of a long sum is what limits large
- * tiles: with 8 points, 256 channels and 3 x 3 taps it was 1.5e-5 of the largest output in one piece, and is 4.6e-6 in parts of 32 (which cost 2 to 3% of the time). */
+ * tiles: with 8 points, 256 channels and 3 x 3 taps it was 1.5e-5 of the largest output in one piece, and is 4.6e-6 in
+ * parts of 32 (which cost 2 to 3% of the time). */
 #define FC_WINOGRAD_PART 32
 
 /* Calls FC_TILES(n_h, n_w) with constants. */
@@ -105,7 +106,8 @@ static void FC_NAME(winograd_input)(fc_index n_h, fc_index n_w, const void *tabl
     }
 }
 
-/* y[j] + start; table: a^j per j and pair. Returns 0 * (sum of the y), which is 0 unless one of them is NaN or infinite. */
+/* y[j] + start; table: a^j per j and pair. Returns 0 * (sum of the y), which is 0 unless one of them is NaN or
+ * infinite. */
 FC_INLINE v_t FC_WORD(output_axis)(const int n, fc_index m, const real *table, const v_t *t, v_t start, real *y,
                                    fc_index y_step) {
     const int pairs = (n - 1) / 2, zero = 1 - n % 2;
@@ -153,8 +155,8 @@ FC_INLINE v_t FC_WORD(output_tile)(const int n_h, const int n_w, fc_index m_h, f
 }
 
 /* winograd_output: y[tile*y_tile + i*y_row + j*y_column + c] = (A^T t A)[i][j] + bias[c], t[p] = sums[p*plane +
- * tile*tile_step + c], for i < m_h, j < m_w, tile < tiles, c < V_LANES. Returns nonzero if an output is NaN or infinite: an
- * input that is so, or overflows in a transform, reaches outputs of its tile that its taps do not. */
+ * tile*tile_step + c], for i < m_h, j < m_w, tile < tiles, c < V_LANES. Returns nonzero if an output is NaN or
+ * infinite: an input that is so, or overflows in a transform, reaches outputs of its tile that its taps do not. */
 static int FC_NAME(winograd_output)(fc_index n_h, fc_index n_w, fc_index m_h, fc_index m_w, const void *table,
                                     fc_index tiles, const void *sums, fc_index plane, fc_index tile_step,
                                     const void *bias, void *y, fc_index y_row, fc_index y_column, fc_index y_tile) {
@@ -177,7 +179,8 @@ static int FC_NAME(winograd_output)(fc_index n_h, fc_index n_w, fc_index m_h, fc
     return bad;
 }
 
-/* winograd_product: c[r*c_row + n] = start + sum over k of a[(k/V_LANES)*a_block + r*V_LANES + k%V_LANES] * b[k*2*V_LANES + n]
+/* winograd_product: c[r*c_row + n] = start + sum over k of a[(k/V_LANES)*a_block + r*V_LANES + k%V_LANES] *
+ * b[k*2*V_LANES + n]
  *
  * for r < rows <= FC_ROWS, n < 2*V_LANES, k < count; start is c where `add` is set, else 0. a: tiles of transformed
  * pixels in blocks of channels; b: a panel of transformed weights, outputs side by side; c: sums of the tiles.
@@ -230,8 +233,8 @@ static void FC_NAME(winograd_product)(fc_index rows, fc_index count, const void 
 }
 
 /* winograd_weights: u[p*u_plane + r] = (G g G^T)[p], g[i][j] = w[row_offset[r] + tap_offset[i*taps_w + j]], for
- * p = i*n_w + j < n_h*n_w, r < 2*V_LANES; 0 where r >= rows, or where tap_offset is negative. G: n rows of taps entries on
- * each axis (g_h, g_w). Returns nonzero if an entry read is NaN or infinite. */
+ * p = i*n_w + j < n_h*n_w, r < 2*V_LANES; 0 where r >= rows, or where tap_offset is negative. G: n rows of taps entries
+ * on each axis (g_h, g_w). Returns nonzero if an entry read is NaN or infinite. */
 static int FC_NAME(winograd_weights)(void *u, fc_index u_plane, const void *w, fc_index rows,
                                      const fc_index *row_offset, fc_index taps_h, fc_index taps_w,
                                      const fc_index *tap_offset, fc_index n_h, fc_index n_w, const void *g_h,

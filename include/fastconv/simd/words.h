@@ -12,7 +12,8 @@
  *   v_fma(a, b, c)         a*b + c; rounded once where the instruction set can, twice in the baseline
  *   v_fma_at(p, b, c)      p[0]*b + c, the factor taken from memory by the multiply-add itself where that exists
  *   v_even(a, b)           with a = p[0..L) and b = p[L-1..2L-1): p[0], p[2], ... p[2L-2]
- *   v_transpose(x)         the square of V_LANES vectors x[i]: entry j of vector i changes places with entry i of vector j
+ * v_transpose(x)         the square of V_LANES vectors x[i]: entry j of vector i changes places with entry i of vector
+ * j
  */
 #define v_t FC_WORD(v_t)
 #define m_t FC_WORD(m_t)
