@@ -20,8 +20,9 @@ LARGE = 224  # what an image is taken for whose size is not known yet
 # Multiply-adds that other work costs as much time as:
 PACKED = 10  # to gather one pixel for one product of the direct algorithm
 TRANSFORMED = 25  # to take one point of one channel of a tile in or out
-STREAMED = 12  # to read one weight that is not in the cache: once for all pixels, or once per MANY_TILES tiles
+STREAMED = 5, 12  # to read one weight from L3, or memory: once for all pixels, or once per MANY_TILES tiles
 DIRECT_SHARE = 0.88  # of the peak that the direct product reaches
+NEAR_WEIGHTS = 4 << 20  # floats that stay in L3 between two readings
 MANY_TILES = 64
 SEGMENT_PIXELS = 256
 LEAST_TILES = 5  # fewer rows in a product leave multiply-adds waiting for one another
@@ -121,7 +122,7 @@ def _direct_cost(
     outputs, inputs = operator.core_channels
     taps = [sum(len(taps) for _, taps in axis) for axis in axes[1:]]
     live = _live_share(operator, grid, size)
-    work = prod(grid) * live * (outputs / DIRECT_SHARE + PACKED) + outputs * STREAMED
+    work = prod(grid) * live * (outputs / DIRECT_SHARE + PACKED) + outputs * _streamed(inputs * outputs * prod(taps))
     return operator.groups * inputs * prod(taps) * work
 
 
@@ -156,8 +157,12 @@ def _tiled_cost(
     products = _products(axes)
     rows = -(-outputs * _residues(axes) // products // width) * width * products
     streams = -(-tiles // MANY_TILES)
-    multiplied = inputs * rows * (max(tiles, LEAST_TILES) + STREAMED * streams)
+    multiplied = inputs * rows * (max(tiles, LEAST_TILES) + _streamed(area * inputs * rows) * streams)
     return operator.groups * area * (multiplied + TRANSFORMED * tiles * (inputs + rows)) * HANDICAP.get(points, 1)
+
+
+def _streamed(weights: int) -> int:
+    return STREAMED[weights > NEAR_WEIGHTS]
 
 
 def _workspace(

@@ -32,6 +32,8 @@ static void FC_NAME(pack_block)(void *block, const void *rows, fc_index channel,
                 FC_UNROLL
                 for (int i = 0; i < V_LANES; i++) x[i] = i < channels ? v_load_m(at + i * channel, mask) : v_zero();
             }
+            FC_UNROLL
+            for (int i = 0; i < V_LANES; i++) FC_PREFETCH(at + i * channel + width); /* the row below, likely: 3% */
             v_transpose(x);
             if (n == V_LANES) {
                 FC_UNROLL

@@ -94,8 +94,8 @@ FC_INLINE void FC_WORD(tiles)(const int rows, const int widest, fc_index columns
     FC_CASE(1)                                                                                                         \
     FC_CASE(2)                                                                                                         \
     FC_CASE(3)                                                                                                         \
-    FC_CASE(4) FC_CASE(5) FC_CASE(6) FC_CASE(7) FC_CASE(8) FC_CASE(9) FC_CASE(10) FC_CASE(11) FC_CASE(12) FC_CASE(13)  \
-        FC_CASE(14)
+    FC_CASE(4)                                                                                                         \
+    FC_CASE(5) FC_CASE(6) FC_CASE(7) FC_CASE(8) FC_CASE(9) FC_CASE(10) FC_CASE(11) FC_CASE(12) FC_CASE(13) FC_CASE(14)
 #elif FC_ROWS > 4
 #define FC_ROW_CASES FC_CASE(1) FC_CASE(2) FC_CASE(3) FC_CASE(4) FC_CASE(5) FC_CASE(6)
 #else

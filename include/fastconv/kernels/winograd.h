@@ -24,6 +24,10 @@ enum { FC_WORD(most_points) = 8 };
  * parts of 32 (which cost 2 to 3% of the time). */
 #define FC_WINOGRAD_PART 32
 
+/* Bytes by which weights are fetched ahead, into the next panel's too: 3 to 15% less time where they come from L3 or
+ * from memory. 512 and 4096 gain half of that. */
+#define FC_WINOGRAD_AHEAD 2048
+
 /* Calls FC_TILES(n_h, n_w) with constants. */
 #define FC_WINOGRAD_SIZES                                                                                              \
     switch (n_h == 1 ? n_w : n_h * n_w) {                                                                              \
@@ -197,6 +201,8 @@ FC_INLINE void FC_WORD(product_tile)(const int rows, fc_index count, const real 
             const real *end = a + FC_WORD(min)(V_LANES, left - k);
             for (const real *x = a; x < end; x++) {
                 const v_t b0 = v_load(b), b1 = v_load(b + V_LANES);
+                FC_PREFETCH((const char *)b + FC_WINOGRAD_AHEAD);
+                FC_PREFETCH((const char *)(b + V_LANES) + FC_WINOGRAD_AHEAD);
                 FC_UNROLL
                 for (int r = 0; r < rows; r++) { /* every other factor from memory: see kernels/gemm.h */
                     const v_t factor = v_set1(x[r * V_LANES]);
