@@ -21,7 +21,7 @@ from libc.string cimport memcpy, memset
 from fastconv._kernels cimport (
     FC_BLOCK_K, FC_ISA_COUNT, FC_MAX_THREADS, FC_MAX_WAYS, fc_any_fn, fc_byte_kernels, fc_image, fc_isa,
     fc_isa_compiled, fc_isa_kernel, fc_isa_name, fc_isa_table, fc_isa_usable, fc_parallel, fc_real_kernels,
-    fc_run, fc_shuffle_table, fc_stop_threads,
+    fc_filter, fc_run, fc_shuffle_table, fc_stop_threads,
 )
 
 cdef extern from "stdlib.h" nogil:
@@ -140,6 +140,7 @@ def stop_threads():
 include "_loops/phases.pxi"
 include "_loops/engine.pxi"
 include "_loops/direct.pxi"
+include "_loops/filter.pxi"
 include "_loops/store.pxi"
 include "_loops/winograd.pxi"
 include "_loops/shuffle.pxi"

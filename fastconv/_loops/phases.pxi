@@ -9,6 +9,7 @@ cdef struct Group:              # phases whose taps read the same places
     Py_ssize_t phases, taps
     Py_ssize_t first_phase      # phases of the groups before it
     Py_ssize_t *offset          # [taps][3]
+    Py_ssize_t[3] kernel        # taps on each axis: they are a grid, w innermost
 
 
 cdef struct Reach:              # what the taps of all phases read, for strips
@@ -99,6 +100,8 @@ cdef class Phases:
         group.phases, group.taps, group.first_phase = phases, len(offsets), self.n_phases
         self.n_phases += phases
         group.offset = self.table([x for o in offsets for x in o])
+        for axis in range(3):
+            group.kernel[axis] = len({o[axis] for o in offsets})
         return 0
 
     cdef int _fill_reach(self) except -1:

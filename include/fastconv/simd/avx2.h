@@ -13,6 +13,11 @@ typedef __m256i m_t;
 FC_INLINE v_t v_zero(void) { return FC_AVX(setzero)(); }
 FC_INLINE v_t v_set1(real x) { return FC_AVX(set1)(x); }
 FC_INLINE v_t v_load(const real *p) { return FC_AVX(loadu)(p); }
+FC_INLINE v_t v_load_once(const real *p) {
+    v_t v = v_load(p);
+    __asm__("" : "+x"(v));
+    return v;
+}
 FC_INLINE void v_store(real *p, v_t v) { FC_AVX(storeu)(p, v); }
 FC_INLINE m_t v_mask(uint32_t bits) {
 #if FC_IS_F32

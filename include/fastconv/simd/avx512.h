@@ -14,6 +14,11 @@ typedef __mmask8 m_t;
 FC_INLINE v_t v_zero(void) { return FC_AVX512(setzero)(); }
 FC_INLINE v_t v_set1(real x) { return FC_AVX512(set1)(x); }
 FC_INLINE v_t v_load(const real *p) { return FC_AVX512(loadu)(p); }
+FC_INLINE v_t v_load_once(const real *p) {
+    v_t v = v_load(p);
+    __asm__("" : "+v"(v));
+    return v;
+}
 FC_INLINE void v_store(real *p, v_t v) { FC_AVX512(storeu)(p, v); }
 FC_INLINE m_t v_mask(uint32_t bits) { return (m_t)bits; }
 FC_INLINE v_t v_load_m(const real *p, m_t m) { return FC_AVX512(maskz_loadu)(m, p); }

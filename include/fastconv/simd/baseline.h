@@ -16,6 +16,7 @@ FC_INLINE v_t v_load(const real *p) {
     memcpy(&v, p, sizeof v);
     return v;
 }
+FC_INLINE v_t v_load_once(const real *p) { return v_load(p); }
 FC_INLINE void v_store(real *p, v_t v) { memcpy(p, &v, sizeof v); }
 FC_INLINE m_t v_mask(uint32_t bits) { return bits; }
 FC_INLINE v_t v_load_m(const real *p, m_t m) {

@@ -4,6 +4,7 @@
 #undef v_zero
 #undef v_set1
 #undef v_load
+#undef v_load_once
 #undef v_store
 #undef v_mask
 #undef v_load_m

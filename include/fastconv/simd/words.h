@@ -5,6 +5,7 @@
  *   V_REGISTERS            how many vector registers
  *   v_zero()  v_set1(x)    all lanes 0, all lanes x
  *   v_load(p)  v_store(p, v)          V_LANES elements, any alignment
+ *   v_load_once(p)         v_load(p) for several uses: compilers else load it for each of them
  *   v_mask(bits)           lane i is on where bit i of a uint32_t is
  *   v_load_m(p, m)         lanes off read 0, and their memory is not touched
  *   v_store_m(p, m, v)     lanes off are not written
@@ -20,6 +21,7 @@
 #define v_zero FC_WORD(v_zero)
 #define v_set1 FC_WORD(v_set1)
 #define v_load FC_WORD(v_load)
+#define v_load_once FC_WORD(v_load_once)
 #define v_store FC_WORD(v_store)
 #define v_mask FC_WORD(v_mask)
 #define v_load_m FC_WORD(v_load_m)
