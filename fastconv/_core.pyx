@@ -52,7 +52,8 @@ cdef enum:
     ITEM_ROWS = 512             # rows of weights of an item: 512 x FC_BLOCK_K floats are 512 KiB, half of a small L2
     ITEM_TILES = 8              # tiles of pixels of an item
     OUTPUT_BYTES = 1 << 20      # the part of an output that is built aside before it is interleaved
-    STRIP_BYTES = 32 << 10      # a strip of padded rows: it should stay in L1 with the weights
+    STRIP_BYTES = 256 << 10     # a strip of padded rows: in L2; smaller ones in L1 copy more rows twice for no gain
+    STRIP_COLUMNS = 2048        # of its outputs: shorter pieces of a row fetch slower than whole ones
     STRIP_LIMIT = 1 << 20       # a strip that cannot be cut below this is not used at all
     SHUFFLE_TABLE_BYTES = 4096  # of fc_shuffle_table for FC_MAX_WAYS
     TILE_BYTES = 1 << 20        # transformed pixels and sums of an item: they should stay in L2 ...

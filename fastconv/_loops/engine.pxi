@@ -362,16 +362,16 @@ cdef class Engine:
                 * strip_pitch(job, columns) + 2 * job.kernels.lanes) * job.itemsize     # a tile reads whole vectors
 
     cdef int _cut_strips(self, Job *job) except -1:
-        """Blocks of output rows, or pieces of one, whose strip stays in L1, or in L2 where taps are far apart."""
+        """Blocks of output rows, or pieces of one, whose strip stays in L2, about, where taps are far apart."""
         cdef Py_ssize_t shares = job.images * job.groups * job.grid[0], budget = STRIP_BYTES
         cdef Py_ssize_t wanted = 4 * job.threads if job.threads > 1 else 1
         self._cut_units_of_items(job, 1)
-        job.columns, job.rows = min(job.grid[2], 1024), 1
+        job.columns, job.rows = min(job.grid[2], STRIP_COLUMNS), 1
         while job.columns > 64 and max(self._strip_bytes(job, 1, job.columns),
                                        self._aside_bytes(job, job.columns)) > budget:
             job.columns = ceil_div(job.columns, 2)
         if self._strip_bytes(job, 1, job.columns) > budget // 2:
-            budget *= 8
+            budget *= 4
         while job.rows < job.grid[1] and (max(self._strip_bytes(job, 2 * job.rows, job.columns),
                                               self._aside_bytes(job, 2 * job.rows * job.columns)) <= budget):
             job.rows *= 2
