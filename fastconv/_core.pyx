@@ -16,7 +16,7 @@ drawn in include/fastconv/README.md.
 
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 
 from fastconv._kernels cimport (
     FC_BLOCK_K, FC_ISA_COUNT, FC_MAX_THREADS, FC_MAX_WAYS, fc_any_fn, fc_byte_kernels, fc_image, fc_isa,
@@ -55,6 +55,8 @@ cdef enum:
     STRIP_BYTES = 256 << 10     # a strip of padded rows: in L2; smaller ones in L1 copy more rows twice for no gain
     STRIP_COLUMNS = 2048        # of its outputs: shorter pieces of a row fetch slower than whole ones
     STRIP_LIMIT = 1 << 20       # a strip that cannot be cut below this is not used at all
+    TAPS_BYTES = 512 << 10      # products of taps, before they are summed: half of a small L2
+    WAVES_BYTES = 768 << 10     # the spectra of an item, most of a small L2
     SHUFFLE_TABLE_BYTES = 4096  # of fc_shuffle_table for FC_MAX_WAYS
     TILE_BYTES = 1 << 20        # transformed pixels and sums of an item: they should stay in L2 ...
     MANY_TILES = 64             # ... but weights are read once for all tiles of an item: it has this many, ...
@@ -144,6 +146,8 @@ include "_loops/direct.pxi"
 include "_loops/filter.pxi"
 include "_loops/store.pxi"
 include "_loops/winograd.pxi"
+include "_loops/taps.pxi"
+include "_loops/fourier.pxi"
 include "_loops/shuffle.pxi"
 
 

@@ -60,6 +60,7 @@ cdef extern from "fastconv/kernels.h" nogil:
                                  int) noexcept nogil
         int (*winograd_output)(fc_index, fc_index, fc_index, fc_index, const void *, fc_index, const void *, fc_index,
                                fc_index, const void *, void *, fc_index, fc_index, fc_index) noexcept nogil
+        int (*fft)(void *, void *, fc_index, fc_index, fc_index, const void *, int) noexcept nogil
         fc_index (*fma_peak)(fc_index, void *) noexcept nogil
 
     ctypedef struct fc_byte_kernels:

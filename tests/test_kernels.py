@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from conftest import isas_under_test
 from guard import Guard, address
-from tolerances import UNIT_ROUNDOFF, assert_close, assert_same_bits
+from tolerances import UNIT_ROUNDOFF, assert_close, assert_same_bits, transform
 
 from fastconv import _core, _winograd
+from fastconv._fourier import order, roots
 
 INT, INDEX, POINTER = ctypes.c_int, ctypes.c_ssize_t, ctypes.c_void_p
 
@@ -40,6 +41,7 @@ SIGNATURES = {
     "pack_strip": (None, POINTER, INDEX, INDEX, POINTER, INDEX, INDEX, INDEX, INDEX, INDEX, INDEX),
     "filter": (None, POINTER, POINTER, POINTER, POINTER),
     "gemm": (None, INDEX, INDEX, POINTER, POINTER, INDEX, POINTER, POINTER, POINTER, INDEX, POINTER),
+    "fft": (INT, POINTER, POINTER, INDEX, INDEX, INDEX, POINTER, INT),
     "fma_peak": (INDEX, INDEX, POINTER),
     "pack_block": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, INDEX),
     "unpack_block": (None, POINTER, INDEX, INDEX, POINTER, INDEX),
@@ -374,6 +376,53 @@ def test_pack_weights(kernel, guard, rng):
             guard.check()
             assert_same_bits(got, w[zero + at])
             assert bool(bad) == (not np.isfinite(got).all())
+
+
+# ---------------------------------------------------------------------------------------------- transforms
+
+
+def transformed(kernel, guard, x, inverse):
+    """Real and imaginary parts (2, size, columns) through the kernel, rows some way apart; and what it returns."""
+    _, size, columns = x.shape
+    whole = columns + -columns % kernel.lanes
+    stride = 2 * whole + 3
+    flat = guard.output((size - 1) * stride + 2 * whole, kernel.dtype)
+    parts = [strided(flat[offset:], (size, whole), stride, 1) for offset in (0, whole)]
+    for part, values in zip(parts, x, strict=True):
+        part[...] = 0
+        part[:, :columns] = values
+    angles = guard.input(roots(size).astype(kernel.dtype))
+    bad = kernel(flat, flat[whole:], size, stride, columns, angles, inverse)
+    got = np.stack([guard.take(part)[:, :columns] for part in parts])
+    guard.check()
+    return got, bad
+
+
+@every("fft")
+@pytest.mark.parametrize("size", [4, 8, 16, 32, 64, 128, 256])
+def test_fft(kernel, guard, rng, size):
+    for columns in tails(kernel.lanes, 2):
+        x = rng.standard_normal((2, size, columns)).astype(kernel.dtype)
+        exact = x[0].astype(float) + 1j * x[1]
+        bound = transform(size, kernel.dtype.name) * np.linalg.norm(exact, axis=0) * np.sqrt(size)
+        (re, im), _ = transformed(kernel, guard, x, 0)
+        assert (np.linalg.norm(re + 1j * im - np.fft.fft(exact, axis=0)[order(size)], axis=0) <= bound).all()
+        (re, im), bad = transformed(kernel, guard, x[:, order(size)], 1)
+        assert (np.linalg.norm(re + 1j * im - size * np.fft.ifft(exact, axis=0), axis=0) <= bound).all()
+        assert not bad
+
+
+@every("fft")
+@pytest.mark.parametrize("size", [4, 8, 32])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, "max"])
+def test_fft_reports_what_is_not_finite(kernel, guard, rng, size, value):
+    value = np.finfo(kernel.dtype).max if value == "max" else value
+    for part in (0, 1):
+        x = rng.standard_normal((2, size, kernel.lanes + 1)).astype(kernel.dtype)
+        x[part, rng.permutation(size)[:3], rng.integers(0, kernel.lanes + 1)] = value
+        got, bad = transformed(kernel, guard, x, 1)
+        assert bad
+        assert not np.isfinite(got).all()
 
 
 @every("fma_peak")

@@ -85,6 +85,10 @@ typedef void fc_winograd_product_fn(fc_index rows, fc_index count, const void *a
 typedef int fc_winograd_output_fn(fc_index n_h, fc_index n_w, fc_index m_h, fc_index m_w, const void *table,
                                   fc_index tiles, const void *sums, fc_index plane, fc_index tile_step,
                                   const void *bias, void *y, fc_index y_row, fc_index y_column, fc_index y_tile);
+/* kernels/fft.h: X[f][n] = sum_r x[r][n] * exp(-+2 pi i f r / size), in place; nonzero if a result of the inverse is not
+ * finite. */
+typedef int fc_fft_fn(void *re, void *im, fc_index size, fc_index stride, fc_index columns, const void *roots,
+                      int inverse);
 
 /* kernels/peak.h: `rounds` rounds of multiply-adds in registers; returns the multiply-adds per round. */
 typedef fc_index fc_fma_peak_fn(fc_index rounds, void *sink);
