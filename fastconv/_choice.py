@@ -6,14 +6,17 @@ multiply-adds at the peak; docs/performance.md holds the measurement behind each
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .geometry import Convolution, TransposedConvolution
+
 if TYPE_CHECKING:
     import numpy as np
 
-    from .geometry import Axis, Convolution, TransposedConvolution
+    from .geometry import Axis
 
 LARGE = 224  # what an image is taken for whose size is not known yet
 
@@ -35,6 +38,14 @@ LEAST_TAPS = {8: 3}
 HANDICAP = {8: 1.05}  # the last digit is worth something
 WORKSPACE = 12 << 20  # bytes of a thread: a run of tiles has as many as the dilation, and needs all channels at once
 
+MAX_SUM = 256  # taps that are summed at a time
+NARROW_ROWS = 6  # up to this many outputs of a pixel, a gemm tile is mostly empty
+FOURIER_SIZES = (16, 32, 64, 128, 256)
+FOURIER_PRODUCT = 4 * 1.4  # multiply-adds of a complex product, at the rate at which two rows of outputs run
+FOURIER_NUMBER = 100  # multiply-adds in whose time a complex number is fetched or stored, and transformed
+DIRECT_PRODUCT, DIRECT_NUMBER = 1.2, 20  # the same of the direct way, whose numbers are real
+FOURIER_BYTES = 1 << 20  # of the spectra that a thread holds at least
+
 
 class Choice(NamedTuple):
     """An engine of the core, its tile if it has one to choose, and the reason in a few words."""
@@ -42,6 +53,9 @@ class Choice(NamedTuple):
     engine: str
     tile: tuple[int, ...] = ()
     why: str = ""
+
+
+DIRECT = Choice("direct", why="nothing faster is known for this kernel")
 
 
 @lru_cache(maxsize=1024)
@@ -58,10 +72,14 @@ def choose(
     """
     if algorithm == "direct":
         return Choice("direct", why="asked for")
+    if isinstance(operator, TransposedConvolution) and taps_first(operator):
+        return Choice("taps", why="few outputs share a pixel, and many channels make each")
     if compute.name != "float32":
         return Choice("direct", why=f"{compute.name} is always direct")
     axes, in_step, out_step = operator.phases()
     if not _has_tiles(operator, axes, in_step, out_step, lanes):
+        if isinstance(operator, Convolution) and (rows := fourier_rows(operator, size)):
+            return Choice("fourier", (rows,), "the kernel is large, the channels are few")
         return Choice("direct", why="nothing faster is known for this kernel")
     grid = _grid(operator, size, out_step)
     if grid[0] > 1:
@@ -186,3 +204,35 @@ def _residues(axes: tuple[Axis, ...]) -> int:
 def _products(axes: tuple[Axis, ...]) -> int:
     """Return how many matrix products a point has: phases that read the same places share one."""
     return prod(len({tuple(offset for _, offset in taps) for _, taps in axis}) for axis in axes)
+
+
+@lru_cache(maxsize=256)
+def taps_first(operator: TransposedConvolution) -> bool:
+    """Tell whether the products of all taps fill a gemm tile that the outputs of one phase would not."""
+    axes, _, _ = operator.phases()
+    outputs, channels = operator.core_channels
+    taps = [[len(taps) for _, taps in axis] for axis in axes]
+    alike = prod(max(Counter(tuple(o for _, o in taps) for _, taps in axis).values(), default=0) for axis in axes)
+    if alike == prod(map(len, taps)) or sum(taps[0]) != 1 or prod(max(axis, default=0) for axis in taps) > MAX_SUM:
+        return False
+    return outputs * alike <= NARROW_ROWS and channels >= 16 * (outputs + 1)
+
+
+def fourier_rows(operator: Convolution, size: tuple[int, ...] | None) -> int:
+    """Return the rows of the transforms that cost least along h, 0 if computing directly costs less."""
+    if len(operator.kernel) != 2 or (operator.stride, operator.dilation[0], prod(operator.factor)) != ((1, 1), 1, 1):
+        return 0
+    rows = operator.output(size, None)[0][0] if size else 4096
+    taps_h, taps_w = operator.kernel
+    outputs, channels = operator.core_channels
+    reach = 64 + operator.dilation[1] * (taps_w - 1)
+
+    def cost(length: int) -> float:
+        """Count multiply-adds a column of the output."""
+        tiles = -(-rows // (2 * (length - taps_h + 1)))
+        return tiles * length * (FOURIER_PRODUCT * taps_w * outputs * channels + FOURIER_NUMBER * (outputs + channels))
+
+    small = (n for n in FOURIER_SIZES if n >= taps_h and n * (channels * reach + outputs * 64) * 8 <= FOURIER_BYTES)
+    best = min(small, key=cost, default=0)
+    direct = DIRECT_PRODUCT * taps_h * taps_w * outputs * channels + DIRECT_NUMBER * (outputs + channels)
+    return best if best and cost(best) < rows * direct else 0

@@ -14,7 +14,11 @@ class Phases:
     complete: bool
     pointwise: bool
     def __init__(
-        self, axes: Sequence[Sequence[tuple[int, _Taps]]], in_step: Sequence[int], out_step: Sequence[int]
+        self,
+        axes: Sequence[Sequence[tuple[int, _Taps]]],
+        in_step: Sequence[int],
+        out_step: Sequence[int],
+        taps_apart: bool = False,
     ) -> None: ...
 
 class Engine:
@@ -56,6 +60,35 @@ class Winograd:
     ) -> None: ...
     def run(self, x: NDArray[Any], y: NDArray[Any], origin: Sequence[int], threads: int) -> list[int]: ...
     def describe(self, x_shape: Sequence[int], y_shape: Sequence[int], threads: int = 1) -> dict[str, Any]: ...
+
+class TapsFirst:
+    products: Engine
+    direct: Engine
+    isa: str
+    dtype: str
+    algorithm: str
+    def __init__(self, products: Engine, direct: Engine, ones: NDArray[Any]) -> None: ...
+    def run(self, x: NDArray[Any], y: NDArray[Any], origin: Sequence[int], threads: int) -> None: ...
+    def describe(self, x_shape: Sequence[int], y_shape: Sequence[int], threads: int = 1) -> dict[str, Any]: ...
+
+class Fourier:
+    isa: str
+    def __init__(
+        self,
+        spectra: NDArray[Any],
+        roots: NDArray[Any],
+        bias: NDArray[Any],
+        panel: NDArray[Any],
+        size: int,
+        kernel: Sequence[int],
+        step_w: int,
+        channels: int,
+        outputs: int,
+    ) -> None: ...
+    def run(self, x: NDArray[Any], y: NDArray[Any], origin: Sequence[int], bad: NDArray[Any], threads: int) -> None: ...
+    def describe(self, x_shape: Sequence[int], y_shape: Sequence[int], threads: int) -> dict[str, Any]: ...
+    def pairs(self, y_shape: Sequence[int]) -> int: ...
+    def pair_rows(self) -> int: ...
 
 def shuffle(
     x: NDArray[Any], y: NDArray[Any], itemsize: int, factors: Sequence[int], order: int, undo: bool, threads: int

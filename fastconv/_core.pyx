@@ -16,12 +16,12 @@ drawn in include/fastconv/README.md.
 
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 
 from fastconv._kernels cimport (
     FC_BLOCK_K, FC_ISA_COUNT, FC_MAX_THREADS, FC_MAX_WAYS, fc_any_fn, fc_byte_kernels, fc_image, fc_isa,
     fc_isa_compiled, fc_isa_kernel, fc_isa_name, fc_isa_table, fc_isa_usable, fc_parallel, fc_real_kernels,
-    fc_run, fc_shuffle_table, fc_stop_threads,
+    fc_filter, fc_run, fc_shuffle_table, fc_stop_threads,
 )
 
 cdef extern from "stdlib.h" nogil:
@@ -52,8 +52,11 @@ cdef enum:
     ITEM_ROWS = 512             # rows of weights of an item: 512 x FC_BLOCK_K floats are 512 KiB, half of a small L2
     ITEM_TILES = 8              # tiles of pixels of an item
     OUTPUT_BYTES = 1 << 20      # the part of an output that is built aside before it is interleaved
-    STRIP_BYTES = 32 << 10      # a strip of padded rows: it should stay in L1 with the weights
+    STRIP_BYTES = 256 << 10     # a strip of padded rows: in L2; smaller ones in L1 copy more rows twice for no gain
+    STRIP_COLUMNS = 2048        # of its outputs: shorter pieces of a row fetch slower than whole ones
     STRIP_LIMIT = 1 << 20       # a strip that cannot be cut below this is not used at all
+    TAPS_BYTES = 512 << 10      # products of taps, before they are summed: half of a small L2
+    WAVES_BYTES = 768 << 10     # the spectra of an item, most of a small L2
     SHUFFLE_TABLE_BYTES = 4096  # of fc_shuffle_table for FC_MAX_WAYS
     TILE_BYTES = 1 << 20        # transformed pixels and sums of an item: they should stay in L2 ...
     MANY_TILES = 64             # ... but weights are read once for all tiles of an item: it has this many, ...
@@ -140,8 +143,11 @@ def stop_threads():
 include "_loops/phases.pxi"
 include "_loops/engine.pxi"
 include "_loops/direct.pxi"
+include "_loops/filter.pxi"
 include "_loops/store.pxi"
 include "_loops/winograd.pxi"
+include "_loops/taps.pxi"
+include "_loops/fourier.pxi"
 include "_loops/shuffle.pxi"
 
 

@@ -21,6 +21,22 @@ cdef extern from "fastconv/kernels.h" nogil:
         fc_index[3] origin
         fc_index[3] grid
 
+    ctypedef struct fc_filter:
+        fc_index rows
+        fc_index columns
+        fc_index y_row
+        fc_index step
+        fc_index x_row
+        fc_index sources
+        const fc_index *x_at
+        const fc_index *w_at
+        fc_index taps_h
+        fc_index taps_w
+        const fc_index *tap
+        const void *w
+        fc_index w_h
+        fc_index w_w
+
     ctypedef struct fc_real_kernels:
         fc_index lanes
         fc_index rows
@@ -29,7 +45,9 @@ cdef extern from "fastconv/kernels.h" nogil:
         int (*pack_weights)(void *, const void *, fc_index, const fc_index *, fc_index, const fc_index *) noexcept nogil
         fc_index (*pack_panel)(void *, const fc_image *, const fc_index *, fc_index, fc_index, fc_index, fc_index,
                                int, fc_run *) noexcept nogil
-        void (*pack_strip)(void *, fc_index, const void *, fc_index, fc_index, fc_index, fc_index) noexcept nogil
+        void (*pack_strip)(void *, fc_index, fc_index, const void *, fc_index, fc_index, fc_index, fc_index, fc_index,
+                           fc_index) noexcept nogil
+        void (*filter)(const fc_filter *, const void *, void *, const void *) noexcept nogil
         void (*gemm)(fc_index, fc_index, const void *, const fc_run *, fc_index, const void *, const fc_index *,
                      void *, fc_index, const void *) noexcept nogil
         void (*pack_block)(void *, const void *, fc_index, fc_index, fc_index, fc_index, fc_index) noexcept nogil
@@ -42,6 +60,7 @@ cdef extern from "fastconv/kernels.h" nogil:
                                  int) noexcept nogil
         int (*winograd_output)(fc_index, fc_index, fc_index, fc_index, const void *, fc_index, const void *, fc_index,
                                fc_index, const void *, void *, fc_index, fc_index, fc_index) noexcept nogil
+        int (*fft)(void *, void *, fc_index, fc_index, fc_index, const void *, int) noexcept nogil
         fc_index (*fma_peak)(fc_index, void *) noexcept nogil
 
     ctypedef struct fc_byte_kernels:

@@ -16,8 +16,9 @@ import numpy as np
 
 from . import _core
 from ._arrays import as_array, check_out, compute_dtype, flat, float_array, keep, lies_in_planes, result_dtype, rows
-from ._choice import choose
+from ._choice import MAX_SUM, choose
 from ._config import get_num_threads
+from ._fourier import Fourier
 from .geometry import (
     check_bias,
     convolution,
@@ -67,9 +68,9 @@ class Engine(Protocol):
 
 
 @lru_cache(maxsize=256)
-def _terms(operator: Convolution | TransposedConvolution) -> tuple:
+def _terms(operator: Convolution | TransposedConvolution, taps_apart: bool = False) -> tuple:
     """Return an operator in the core's terms: its phases, and the channels of a group and strides of its weights."""
-    return _core.Phases(*operator.phases()), *operator.core_channels, *operator.layout()
+    return _core.Phases(*operator.phases(), taps_apart), *operator.core_channels, *operator.layout()
 
 
 class _Layer:
@@ -152,15 +153,25 @@ class _Layer:
 
     def _core_engine(
         self, operator: Convolution | TransposedConvolution, weight: NDArray[Any], choice: Choice
-    ) -> _core.Engine:
+    ) -> Engine:
+        """Pack weights, which for all but the direct way are finite."""
+        """Pack weights; an algorithm that multiplies zeros of its own wants them finite."""
         bias = None if self._bias is None else flat(self._bias, weight.dtype)
+        groups = operator.groups
         phases, outputs, inputs, strides, bias_strides = _terms(operator)
-        terms = phases, weight, bias, operator.groups, outputs, inputs, strides, bias_strides
+        terms = phases, weight, bias, groups, outputs, inputs, strides, bias_strides
         if choice.engine == "winograd":
             engine = _core.Winograd(*terms, choice.tile)
             if engine.finite:
                 return _OrDirect(engine, lambda: _core.Engine(*terms))
-        return _core.Engine(*terms)
+        if choice.engine == "fourier" and np.isfinite(weight).all():
+            return Fourier(operator, weight, bias, *choice.tile, lambda: _core.Engine(*terms))
+        direct = _core.Engine(*terms)
+        if choice.engine != "taps":
+            return direct
+        apart = _terms(operator, taps_apart=True)[0]
+        products = _core.Engine(apart, weight, None, groups, outputs, inputs, strides, bias_strides)
+        return _core.TapsFirst(products, direct, np.ones(MAX_SUM, weight.dtype))
 
     def describe(self, shape: tuple[int, ...]) -> dict[str, Any]:
         """Return what would run on an input of this shape in the layer's own dtype: algorithm, ISA, output shape."""

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from conftest import isas_under_test
 from guard import Guard, address
-from tolerances import UNIT_ROUNDOFF, assert_close, assert_same_bits
+from tolerances import UNIT_ROUNDOFF, assert_close, assert_same_bits, transform
 
 from fastconv import _core, _winograd
+from fastconv._fourier import order, roots
 
 INT, INDEX, POINTER = ctypes.c_int, ctypes.c_ssize_t, ctypes.c_void_p
 
@@ -27,12 +28,20 @@ class Image(ctypes.Structure):
     _fields_ += [(name, INDEX * 3) for name in ("size", "step", "origin", "grid")]
 
 
+class Filter(ctypes.Structure):
+    _fields_ = [(name, INDEX) for name in ("rows", "columns", "y_row", "step", "x_row", "sources")]
+    _fields_ += [("x_at", POINTER), ("w_at", POINTER), ("taps_h", INDEX), ("taps_w", INDEX), ("tap", POINTER)]
+    _fields_ += [("w", POINTER), ("w_h", INDEX), ("w_w", INDEX)]
+
+
 # The types of include/fastconv/kernels.h, result first.
 SIGNATURES = {
     "pack_weights": (INT, POINTER, POINTER, INDEX, POINTER, INDEX, POINTER),
     "pack_panel": (INDEX, POINTER, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, INT, POINTER),
-    "pack_strip": (None, POINTER, INDEX, POINTER, INDEX, INDEX, INDEX, INDEX),
+    "pack_strip": (None, POINTER, INDEX, INDEX, POINTER, INDEX, INDEX, INDEX, INDEX, INDEX, INDEX),
+    "filter": (None, POINTER, POINTER, POINTER, POINTER),
     "gemm": (None, INDEX, INDEX, POINTER, POINTER, INDEX, POINTER, POINTER, POINTER, INDEX, POINTER),
+    "fft": (INT, POINTER, POINTER, INDEX, INDEX, INDEX, POINTER, INT),
     "fma_peak": (INDEX, INDEX, POINTER),
     "pack_block": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, INDEX),
     "unpack_block": (None, POINTER, INDEX, INDEX, POINTER, INDEX),
@@ -177,6 +186,86 @@ def test_gemm_has_the_same_bits_in_any_tile(kernel, guard, rng):
         assert_same_bits(got, single[top, tile])
 
 
+# ---------------------------------------------------------------------------------------------- filter
+
+
+def filtered(kernel, guard, x, w, taps, step, columns, bias, before):
+    """y from x[s, row, n], w[s, i, j] and where taps j begin, whole vectors of x and no more; y's rows lie apart."""
+    sources, x_rows, width = x.shape
+    rows = (x_rows - w.shape[1]) // step + 1
+    y_row = columns + 1
+    flat = guard.output((rows - 1) * y_row + columns, kernel.dtype)
+    y = strided(flat, (rows, columns), y_row, 1)
+    if bias is None:
+        y[...] = before
+    order = np.random.default_rng(sources).permutation(sources)  # sources lie in any order
+    pixels, weights = np.empty_like(x), np.empty_like(w)
+    pixels[order], weights[order] = x, w
+    data, numbers = guard.input(pixels), guard.input(weights.transpose(0, 2, 1)[..., ::-1])  # [s, j, i], i descending
+    last = w.shape[1] - 1
+    tables = [order * x[0].size, order * w[0].size + last, np.array(taps)]
+    x_at, w_at, tap = (guard.input(table.astype(np.intp)) for table in tables)
+    shape = rows, columns, y_row, step, width, sources, address(x_at), address(w_at), *w.shape[1:], address(tap)
+    job = Filter(*shape, address(numbers), -1, w.shape[1])
+    start = None if bias is None else guard.input(np.array([bias], kernel.dtype))
+    kernel(guard.input(np.frombuffer(job, np.uint8)), data, flat, start)
+    got = guard.take(y)
+    guard.check()
+    return got
+
+
+def draw_filter(kernel, rng, rows, columns, step, taps_h, taps_w, draw):
+    taps = rng.integers(0, 5, taps_w)
+    width = columns + -columns % kernel.lanes + max(taps)
+    sources = int(rng.integers(1, 4))
+    x = draw((sources, (rows - 1) * step + taps_h, width))
+    return x, draw((sources, taps_h, taps_w)), taps
+
+
+def filter_sums(x, w, taps, step, rows, columns):
+    """The plain sums, in float64."""
+    sums = np.zeros((rows, columns))
+    for s, i, j in np.ndindex(*w.shape):
+        sums += float(w[s, i, j]) * x[s, i : i + rows * step : step][:rows, taps[j] : taps[j] + columns]
+    return sums
+
+
+@every("filter")
+@pytest.mark.parametrize("step", [1, 2, 3])
+@pytest.mark.parametrize("taps_h", [1, 2, 3, 4, 5, 7])
+def test_filter(kernel, guard, rng, step, taps_h):
+    """Heights with every tile in them, columns around every number of vectors, sums that do not round."""
+    for rows, columns in product([1, 2, 3, 4, 7, 8, 15, 17], tails(kernel.lanes, 9 if taps_h == 3 else 3)):
+        x, w, taps = draw_filter(
+            kernel, rng, rows, columns, step, taps_h, 1 + rows % 3, lambda n: whole_numbers(rng, n, kernel.dtype)
+        )
+        sums = filter_sums(x, w, taps, step, rows, columns)
+        bias, before = 5, whole_numbers(rng, (rows, columns), kernel.dtype)
+        got = filtered(kernel, guard, x, w, taps, step, columns, bias, None)
+        assert_same_bits(got, (sums + bias).astype(kernel.dtype))
+        got = filtered(kernel, guard, x, w, taps, step, columns, None, before)
+        assert_same_bits(got, (sums + before).astype(kernel.dtype))
+
+
+@every("filter")
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_filter_has_the_same_bits_in_any_tile(kernel, guard, rng, step):
+    """Tiles of one output each say what all others must repeat."""
+    rows, columns, taps_h = 15, 9 * kernel.lanes + 1, 7
+    x, w, taps = draw_filter(
+        kernel, rng, rows, columns, step, taps_h, 3, lambda n: rng.standard_normal(n).astype(kernel.dtype)
+    )
+    whole = filtered(kernel, guard, x, w, taps, step, columns, 0.3, None)
+    sums, bias = filter_sums(x, w, taps, step, rows, columns), kernel.dtype.type(0.3)
+    assert_close(whole, sums + bias, w.size, filter_sums(abs(x), abs(w), taps, step, rows, columns) + bias)
+    for r, n in product(range(rows), rng.integers(0, columns, 5)):
+        width = kernel.lanes + max(taps)
+        part = x[:, r * step : r * step + taps_h, n : n + width]
+        part = np.pad(part, [(0, 0), (0, 0), (0, width - part.shape[2])])
+        got = filtered(kernel, guard, np.ascontiguousarray(part), w, taps, step, 1, 0.3, None)
+        assert_same_bits(got, whole[r : r + 1, n : n + 1].copy())
+
+
 # ---------------------------------------------------------------------------------------------- packing
 
 
@@ -247,16 +336,22 @@ def test_pack_panel(kernel, guard, rng, skip_dead, step_w):
 @every("pack_strip")
 @pytest.mark.parametrize("step", [1, 2, 3])
 def test_pack_strip(kernel, guard, rng, step):
+    """Rows end at the page, or begin at it, with poison between; a whole vector of the strip is written, no more."""
     lanes = kernel.lanes
     for width, count in product([0, *tails(lanes, 1), 2 * lanes + 1, 7 * lanes], [0, *tails(lanes, 2)]):
-        row = rng.standard_normal(width).astype(kernel.dtype)
         for first in {-step * (count + 1), -step * lanes, -3, -1, 0, 1, width - 1, width, width + lanes}:
-            pitch = count + int(rng.integers(0, 3))
-            at = first + np.arange(step)[:, None] + np.arange(count) * step
-            expected = np.append(row, row.dtype.type(0))[np.where((at >= 0) & (at < width), at, width)]
-            flat = guard.output((step - 1) * pitch + count, kernel.dtype)
-            kernel(flat, pitch, guard.input(row), width, first, step, count)
-            got = guard.take(strided(flat, (step, count), pitch, 1))
+            rows, gap, room = (int(n) for n in rng.integers([1, 0, 0], 4))
+            row = rng.standard_normal((rows, width)).astype(kernel.dtype)
+            flat = np.full(max(0, (rows - 1) * (width + gap) + width), np.nan, kernel.dtype)
+            strided(flat, (rows, width), width + gap, 1)[...] = row
+            at = first + np.arange(step)[:, None] + np.arange(count + -count % lanes) * step
+            inside = (at >= 0) & (at < width) & (np.arange(at.shape[1]) < count)
+            expected = np.append(row, np.zeros((rows, 1), row.dtype), axis=1)[:, np.where(inside, at, width)]
+            pitch = at.shape[1] + room
+            strip = guard.output(max(0, (rows * step - 1) * pitch + at.shape[1]), kernel.dtype)
+            source = guard.input(flat)
+            kernel(strip, step * pitch, pitch, source, width + gap, rows, width, first, step, count)
+            got = guard.take(strided(strip, expected.shape, step * pitch, pitch, 1))
             guard.check()
             assert_same_bits(got, expected)
 
@@ -281,6 +376,53 @@ def test_pack_weights(kernel, guard, rng):
             guard.check()
             assert_same_bits(got, w[zero + at])
             assert bool(bad) == (not np.isfinite(got).all())
+
+
+# ---------------------------------------------------------------------------------------------- transforms
+
+
+def transformed(kernel, guard, x, inverse):
+    """Real and imaginary parts (2, size, columns) through the kernel, rows some way apart; and what it returns."""
+    _, size, columns = x.shape
+    whole = columns + -columns % kernel.lanes
+    stride = 2 * whole + 3
+    flat = guard.output((size - 1) * stride + 2 * whole, kernel.dtype)
+    parts = [strided(flat[offset:], (size, whole), stride, 1) for offset in (0, whole)]
+    for part, values in zip(parts, x, strict=True):
+        part[...] = 0
+        part[:, :columns] = values
+    angles = guard.input(roots(size).astype(kernel.dtype))
+    bad = kernel(flat, flat[whole:], size, stride, columns, angles, inverse)
+    got = np.stack([guard.take(part)[:, :columns] for part in parts])
+    guard.check()
+    return got, bad
+
+
+@every("fft")
+@pytest.mark.parametrize("size", [4, 8, 16, 32, 64, 128, 256])
+def test_fft(kernel, guard, rng, size):
+    for columns in tails(kernel.lanes, 2):
+        x = rng.standard_normal((2, size, columns)).astype(kernel.dtype)
+        exact = x[0].astype(float) + 1j * x[1]
+        bound = transform(size, kernel.dtype.name) * np.linalg.norm(exact, axis=0) * np.sqrt(size)
+        (re, im), _ = transformed(kernel, guard, x, 0)
+        assert (np.linalg.norm(re + 1j * im - np.fft.fft(exact, axis=0)[order(size)], axis=0) <= bound).all()
+        (re, im), bad = transformed(kernel, guard, x[:, order(size)], 1)
+        assert (np.linalg.norm(re + 1j * im - size * np.fft.ifft(exact, axis=0), axis=0) <= bound).all()
+        assert not bad
+
+
+@every("fft")
+@pytest.mark.parametrize("size", [4, 8, 32])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, "max"])
+def test_fft_reports_what_is_not_finite(kernel, guard, rng, size, value):
+    value = np.finfo(kernel.dtype).max if value == "max" else value
+    for part in (0, 1):
+        x = rng.standard_normal((2, size, kernel.lanes + 1)).astype(kernel.dtype)
+        x[part, rng.permutation(size)[:3], rng.integers(0, kernel.lanes + 1)] = value
+        got, bad = transformed(kernel, guard, x, 1)
+        assert bad
+        assert not np.isfinite(got).all()
 
 
 @every("fma_peak")

@@ -28,11 +28,16 @@ ROADS = {
     "strided": ((3, 3, 95, 97), lambda w: fastconv.Conv2d(w(24, 3, 7, 7), w(24), stride=2, padding=3)),
     "dilated": ((3, 16, 40, 41), lambda w: fastconv.Conv2d(w(24, 16, 3, 3), None, padding=4, dilation=(4, 3))),
     "one output": ((3, 16, 60, 61), lambda w: fastconv.Conv2d(w(1, 16, 5, 5), w(1))),
+    "large kernel": ((3, 2, 90, 83), lambda w: fastconv.Conv2d(w(3, 2, 15, 15), w(3), padding=7)),
     "depthwise": ((3, 48, 40, 41), lambda w: fastconv.Conv2d(w(48, 1, 3, 3), w(48), padding=1, groups=48)),
     "grouped": ((3, 48, 40, 41), lambda w: fastconv.Conv2d(w(48, 12, 3, 3), w(48), padding=1, groups=4)),
     "1-D": ((3, 24, 1501), lambda w: fastconv.Conv1d(w(30, 24, 9), w(30), padding="same")),
     "3-D": ((3, 8, 12, 17, 19), lambda w: fastconv.Conv3d(w(12, 8, 3, 3, 3), w(12), padding=1)),
     "transposed": ((3, 32, 23, 21), lambda w: fastconv.ConvTranspose2d(w(32, 24, 4, 4), w(24), stride=2, padding=1)),
+    "transposed to few": (
+        (3, 64, 23, 21),
+        lambda w: fastconv.ConvTranspose2d(w(64, 3, 4, 4), w(3), stride=2, padding=1),
+    ),
     "transposed k2s2": ((3, 32, 23, 21), lambda w: fastconv.ConvTranspose2d(w(32, 24, 2, 2), w(24), stride=2)),
     "sub-pixel": ((3, 32, 31, 33), lambda w: fastconv.SubpixelConv2d(w(12, 32, 3, 3), w(12), 2, padding=1)),
 }

@@ -91,6 +91,44 @@ def test_larger_images(shape, kernel, options, dtype, isa, threads):
     check(case(shape, (shape[1], 13, *kernel), dtype, **options))
 
 
+# Few outputs of many channels: the products of all taps are summed afterwards, some rows at a time.
+FEW = [
+    ((1, 64, 32, 32), (64, 3, 4, 4), {"stride": (2, 2), "padding": 1}),
+    ((2, 56, 37, 41), (56, 1, 9, 9), {"stride": (3, 3), "padding": 4, "output_padding": (2, 2)}),
+    ((1, 33, 5, 1400), (33, 1, 9, 9), {"stride": (3, 3), "padding": 1}),
+    ((1, 300, 3, 4), (300, 2, 5, 5), {"stride": (2, 2), "padding": 4}),
+    ((1, 32, 301, 1), (32, 1, 4, 3), {"stride": (2, 2), "padding": (0, 1)}),
+    ((1, 64, 19, 17), (64, 2, 3, 4), {"stride": (1, 2), "padding": (9, 0), "dilation": (9, 3)}),
+    ((2, 96, 23, 9), (96, 1, 4, 4), {"stride": (2, 3), "groups": 2}),
+    ((1, 64, 700), (64, 2, 5), {"stride": (2,), "padding": 2}),
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("values", ["whole", "real"])
+@pytest.mark.parametrize(("shape", "weight", "options"), FEW, ids=str)
+def test_few_outputs_of_many_channels(shape, weight, options, values, dtype, isa, threads):
+    c = case(shape, weight, dtype, values, **options)
+    _, w, b = c.arrays
+    assert c.layer(w, b, **c.options).describe(shape)["algorithm"] == "direct, taps first"
+    check(c)
+
+
+def test_few_outputs_at_every_edge_of_a_tile(isa):
+    for size in EDGE_SIZES:
+        check(case((1, 32, 4, size), (32, 1, 4, 4), stride=(2, 2), padding=1))
+        check(case((1, 32, size, 3), (32, 1, 5, 4), stride=(2, 2)))
+
+
+def test_a_nan_among_many_channels_reaches_the_outputs_of_its_taps(isa, threads):
+    x, w = np.ones((1, 64, 40, 33), np.float32), np.ones((64, 2, 4, 4), np.float32)
+    x[0, 5, 7, 9] = np.nan
+    y = fastconv.conv_transpose2d(x, w, stride=2, padding=1)
+    expected = np.zeros(y.shape, bool)
+    expected[:, :, 13:17, 17:21] = True
+    assert np.array_equal(np.isnan(y), expected)
+
+
 @pytest.mark.parametrize("channels", [1, 3, 16, 33])
 def test_depthwise(channels, isa, threads):
     for multiplier, kernel in ((1, 4), (2, 3)):

@@ -26,6 +26,8 @@ LAYERS = {
     "one output": lambda: fastconv.Conv2d(ones(1, 64, 9, 9), padding=4),
     "depthwise": lambda: fastconv.Conv2d(ones(64, 1, 3, 3), padding=1, groups=64),
     "transposed": lambda: fastconv.ConvTranspose2d(ones(64, 64, 4, 4), stride=2, padding=1),
+    "transposed to one": lambda: fastconv.ConvTranspose2d(ones(64, 1, 9, 9), stride=3, padding=4),
+    "large kernel": lambda: fastconv.Conv2d(ones(3, 3, 31, 31), padding=15),
     "sub-pixel": lambda: fastconv.SubpixelConv2d(ones(48, 64, 3, 3), None, 4, padding=1),
 }
 
@@ -33,7 +35,7 @@ LAYERS = {
 @pytest.mark.parametrize("name", LAYERS)
 def test_stated_workspace_does_not_grow_with_the_image(name, isa):
     layer = LAYERS[name]()
-    channels = layer.weight.shape[0 if name == "transposed" else 1] * layer.groups
+    channels = layer.weight.shape[0 if name.startswith("transposed") else 1] * layer.groups
     with fastconv.threads(2):
         stated = [layer.describe((1, channels, size, size))["workspace_bytes"] for size in (64, 512, 2048, 8192)]
         algorithm = layer.describe((1, channels, 64, 64))["algorithm"].split()[0].strip(",")

@@ -40,11 +40,37 @@ def tolerance(dtype, length, scale):
     return bound
 
 
+def transform(size, dtype):
+    """Relative error of a Fourier transform in the 2-norm (Higham, theorem 24.2; roots rounded once).
+
+    A butterfly of four is two stages of two, with no more roundings.
+    """
+    u = UNIT_ROUNDOFF[dtype]
+    stages = size.bit_length() - 1
+    eta = u + gamma(4, u) * (2**0.5 + u)
+    return stages * eta / (1 - stages * eta)
+
+
+def transforms(size, length):
+    """Error of a convolution by float32 transforms, over the sum of ||kernel column||_1 ||image column||_2.
+
+    Transforms of `size` rows forward and back, the spectra of the kernel rounded, a sum of `length` products for each
+    frequency; the 2-norm of a column bounds each of its entries. A tile is a part of the image's column, and so are two
+    of them, which share a transform.
+    """
+    u = UNIT_ROUNDOFF["float32"]
+    return 2 * transform(size, "float32") + gamma(length + 2, u)
+
+
 def assert_close(got, reference, length, scale):
     """Compare element by element within `tolerance`; NaN is never close."""
+    assert_within(got, reference, tolerance(got.dtype, length, scale))
+
+
+def assert_within(got, reference, bound):
+    """Compare element by element; NaN is never close."""
     assert got.shape == reference.shape
     error = np.abs(np.asarray(got, np.float64) - reference)
-    bound = tolerance(got.dtype, length, scale)
     bad = ~(error <= bound)
     if bad.any():
         worst = np.unravel_index(np.argmax(np.where(bad, error, 0)), error.shape)

@@ -13,9 +13,9 @@ cdef Py_ssize_t strip_rows(const Job *job, Py_ssize_t rows) noexcept nogil:
 
 
 cdef Py_ssize_t strip_pitch(const Job *job, Py_ssize_t columns) noexcept nogil:
-    """Room for the farthest tap and for a tile of four vectors behind the last column."""
+    """Whole vectors, as many as hold the last column's farthest tap."""
     cdef Py_ssize_t lanes = job.kernels.lanes
-    return ceil_div(columns + job.reach.span_w // job.image.step[2] + 1, lanes) * lanes + 4 * lanes
+    return ceil_div(columns + job.reach.span_w // job.image.step[2], lanes) * lanes
 
 
 cdef void run_item(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
@@ -106,26 +106,29 @@ cdef void panel_item(const Job *job, const Item *item, Py_ssize_t number) noexce
 cdef struct Strip:              # padded input rows: [channel][plane][row][w modulo step][pitch]
     Py_ssize_t d, h0, h1, w0, w1            # the outputs that it serves
     Py_ssize_t c0, c1                       # its channels
-    Py_ssize_t rows, pitch
+    Py_ssize_t rows, pitch, row             # rows; from one w modulo step to the next; from one row to the next
 
 
 cdef void strip_item(const Job *job, const Item *item, Py_ssize_t number) noexcept nogil:
     """Some output rows, or a piece of one: their input rows are padded once, all taps read them in place."""
     cdef Strip strip
-    cdef Py_ssize_t row_block = number // job.column_blocks, g, b, h, last = -1
+    cdef Py_ssize_t row_block = number // job.column_blocks, g, b, h, share
     cdef const Block *block
     strip.d, strip.h0 = row_block // job.row_blocks, row_block % job.row_blocks * job.rows
     strip.w0 = number % job.column_blocks * job.columns
     strip.h1, strip.w1 = min(job.grid[1], strip.h0 + job.rows), min(job.grid[2], strip.w0 + job.columns)
     strip.rows, strip.pitch = strip_rows(job, strip.h1 - strip.h0), strip_pitch(job, strip.w1 - strip.w0)
-    for b in range(job.packed.blocks):
-        block = job.packed.block + b
+    strip.row = strip.pitch * job.image.step[2]
+    for share in range(job.packed.blocks // job.packed.tap_blocks):
+        block = job.packed.block + share * job.packed.tap_blocks
         strip.c0, strip.c1 = block.c0, block.c1
-        if strip.c0 != last:
-            pack_strips(job, item, &strip)
-            last = strip.c0
+        pack_strips(job, item, &strip)
         for g in range(job.n_groups):
-            multiply_strip(job, item, job.packed + g, job.packed[g].block + b, &strip)
+            for b in range(share * job.packed[g].tap_blocks, (share + 1) * job.packed[g].tap_blocks):
+                if job.outputs * job.packed[g].group.phases == 1:
+                    filter_strip(job, item, job.packed + g, job.packed[g].block + b, &strip)
+                else:
+                    multiply_strip(job, item, job.packed + g, job.packed[g].block + b, &strip)
     if job.aside:
         for h in range(strip.h0, strip.h1):
             store_segment(job, item, strip.d, h, strip.w0, strip.w1 - strip.w0, (h - strip.h0) * job.columns)
@@ -133,33 +136,56 @@ cdef void strip_item(const Job *job, const Item *item, Py_ssize_t number) noexce
 
 cdef void multiply_strip(const Job *job, const Item *item, const Packed *packed, const Block *block,
                          const Strip *strip) noexcept nogil:
+    """Row after row through the gemm tile, which wants several outputs per pixel."""
     cdef Py_ssize_t *b_row = <Py_ssize_t *>(item.pixels + job.list_offset)
-    cdef Py_ssize_t below = job.image.step[1] * job.image.step[2] * strip.pitch * job.itemsize, h, column
+    cdef Py_ssize_t below = job.image.step[1] * strip.row * job.itemsize, h
+    cdef Py_ssize_t column = strip_column(job, strip), row = output_row(job)
     cdef fc_run whole = fc_run(0, (block.c1 - block.c0) * (block.t1 - block.t0))
     index_strip(job, packed.group, block, strip, b_row)
     for h in range(strip.h1 - strip.h0):
-        column = h * job.columns
-        if not job.aside:
-            column = (strip.d * job.grid[1] + strip.h0 + h) * job.grid[2] + strip.w0
-        multiply(job, item, packed, block, column, strip.w1 - strip.w0, &whole, 1, item.pixels + h * below, b_row)
+        multiply(job, item, packed, block, column + h * row, strip.w1 - strip.w0, &whole, 1, item.pixels + h * below,
+                 b_row)
+
+
+cdef Py_ssize_t output_row(const Job *job) noexcept nogil:
+    """From one output row of an item to the next."""
+    return job.columns if job.aside else job.grid[2]
+
+
+cdef Py_ssize_t strip_column(const Job *job, const Strip *strip) noexcept nogil:
+    """Where the strip's first output lies in a row of c."""
+    return 0 if job.aside else (strip.d * job.grid[1] + strip.h0) * job.grid[2] + strip.w0
 
 
 cdef void pack_strips(const Job *job, const Item *item, const Strip *strip) noexcept nogil:
     """The rows that the taps can reach, zero where they are padding."""
     cdef const fc_image *image = &job.image
-    cdef Py_ssize_t c, plane, row, at_d, at_h, width, at
-    cdef Py_ssize_t first = strip.w0 * image.step[2] + image.origin[2] + job.reach.low_w
+    cdef Py_ssize_t c, plane, at_d, begin, end, low = strip.h0 * image.step[1] + image.origin[1] + job.reach.low_h
+    cdef const char *pixels
     cdef char *to = item.pixels
     for c in range(strip.c0, strip.c1):
         for plane in range(job.reach.planes):
             at_d = strip.d * image.step[0] + image.origin[0] + job.reach.plane_offset[plane]
-            for row in range(strip.rows):
-                at_h = strip.h0 * image.step[1] + image.origin[1] + job.reach.low_h + row
-                width = image.size[2] if 0 <= at_d < image.size[0] and 0 <= at_h < image.size[1] else 0
-                at = at_d * image.pitch[0] + at_h * image.pitch[1]
-                job.kernels.pack_strip(to, strip.pitch, channel_pixels(job, item, c) + at * job.itemsize, width, first,
-                                       image.step[2], strip.pitch)
-                to += strip.pitch * image.step[2] * job.itemsize
+            begin = end = strip.rows
+            if 0 <= at_d < image.size[0]:
+                begin, end = min(max(-low, 0), strip.rows), max(min(image.size[1] - low, strip.rows), 0)
+                end = max(begin, end)
+            pixels = channel_pixels(job, item, c) + (at_d * image.pitch[0] + low * image.pitch[1]) * job.itemsize
+            pack_rows(job, strip, to, pixels, 0, begin, 0)
+            pack_rows(job, strip, to, pixels, begin, end, image.size[2])
+            pack_rows(job, strip, to, pixels, end, strip.rows, 0)
+            to += strip.rows * strip.row * job.itemsize
+
+
+cdef void pack_rows(const Job *job, const Strip *strip, char *to, const char *pixels, Py_ssize_t begin, Py_ssize_t end,
+                    Py_ssize_t width) noexcept nogil:
+    """Rows begin .. end of a plane of the strip; width 0 makes them padding."""
+    cdef Py_ssize_t step = job.image.step[2], row = job.image.pitch[1]
+    if begin < end:
+        job.kernels.pack_strip(to + begin * strip.row * job.itemsize, strip.row, strip.pitch,
+                               pixels + begin * row * job.itemsize, row, end - begin, width,
+                               strip.w0 * step + job.image.origin[2] + job.reach.low_w, step,
+                               strip.w1 - strip.w0 + job.reach.span_w // step)
 
 
 cdef void index_strip(const Job *job, const Group *group, const Block *block, const Strip *strip,

@@ -6,6 +6,7 @@ cdef struct Packed:             # one group of phases: its weights, and how rows
     char *bias                  # [conv group][row], row = channel*phases + phase
     Block *block
     Py_ssize_t blocks
+    Py_ssize_t tap_blocks       # blocks that share channels
     Py_ssize_t products         # length of the sum: taps*channels
     Py_ssize_t *panel           # first row of each panel, and the end
     Py_ssize_t *unit            # first panel of each unit, and the end
@@ -145,18 +146,18 @@ cdef class Engine:
         """Blocks of at most FC_BLOCK_K products: strips hold whole channels, panels take many channels of few taps."""
         cdef Py_ssize_t channels, taps, c_parts, t_parts, k0 = 0
         if self.template.strips:            # all groups cut alike, since they share the strip
-            channels, taps = self._strip_channels(), FC_BLOCK_K
-            t_parts = max(1, ceil_div(self.template.reach.taps, taps))
+            channels, cuts_t = self._strip_channels(), self._cut_taps(group)
         else:
             channels, taps = FC_BLOCK_K, max(1, FC_BLOCK_K // max(1, self.template.channels))
             t_parts = max(1, ceil_div(group.taps, taps))
+            cuts_t = [group.taps * i // t_parts for i in range(t_parts + 1)]
         c_parts = max(1, ceil_div(self.template.channels, channels))
         cuts_c = [self.template.channels * i // c_parts for i in range(c_parts + 1)]
-        cuts_t = [group.taps * i // t_parts for i in range(t_parts + 1)]
         blocks = [(c0, c1, t0, t1) for t0, t1 in zip(cuts_t, cuts_t[1:]) for c0, c1 in zip(cuts_c, cuts_c[1:])]
         if self.template.strips:
             blocks.sort()
         packed.group, packed.blocks, packed.products = group, len(blocks), group.taps * self.template.channels
+        packed.tap_blocks = len(cuts_t) - 1
         packed.block = <Block *>malloc(len(blocks) * sizeof(Block))
         if packed.block is NULL:
             raise MemoryError()
@@ -164,6 +165,16 @@ cdef class Engine:
             packed.block[i] = Block(c0, c1, t0, t1, k0)
             k0 += (c1 - c0) * (t1 - t0)
         return 0
+
+    cdef list _cut_taps(self, const Group *group):
+        """Blocks of whole planes of taps, or else of whole rows of one plane, or else of a part of one row."""
+        cdef Py_ssize_t row = group.kernel[2], plane = group.kernel[1] * row, whole = 1, part = row
+        if plane <= FC_BLOCK_K:
+            whole, part = plane, group.taps
+        elif row <= FC_BLOCK_K:
+            whole, part = row, plane
+        share = FC_BLOCK_K // whole * whole
+        return [t for first in range(0, group.taps, part) for t in range(first, first + part, share)] + [group.taps]
 
     cdef int _cut_rows(self, Packed *packed) except -1:
         """Panels of nearly equal height: 64 rows are 13 13 13 13 12, not 14 14 14 14 8."""
@@ -348,19 +359,19 @@ cdef class Engine:
 
     cdef Py_ssize_t _strip_bytes(self, const Job *job, Py_ssize_t rows, Py_ssize_t columns):
         return (self._strip_channels() * job.reach.planes * strip_rows(job, rows) * job.image.step[2]
-                * strip_pitch(job, columns) * job.itemsize)
+                * strip_pitch(job, columns) + 2 * job.kernels.lanes) * job.itemsize     # a tile reads whole vectors
 
     cdef int _cut_strips(self, Job *job) except -1:
-        """Blocks of output rows, or pieces of one, whose strip stays in L1, or in L2 where taps are far apart."""
+        """Blocks of output rows, or pieces of one, whose strip stays in L2, about, where taps are far apart."""
         cdef Py_ssize_t shares = job.images * job.groups * job.grid[0], budget = STRIP_BYTES
         cdef Py_ssize_t wanted = 4 * job.threads if job.threads > 1 else 1
         self._cut_units_of_items(job, 1)
-        job.columns, job.rows = min(job.grid[2], 1024), 1
+        job.columns, job.rows = min(job.grid[2], STRIP_COLUMNS), 1
         while job.columns > 64 and max(self._strip_bytes(job, 1, job.columns),
                                        self._aside_bytes(job, job.columns)) > budget:
             job.columns = ceil_div(job.columns, 2)
         if self._strip_bytes(job, 1, job.columns) > budget // 2:
-            budget *= 8
+            budget *= 4
         while job.rows < job.grid[1] and (max(self._strip_bytes(job, 2 * job.rows, job.columns),
                                               self._aside_bytes(job, 2 * job.rows * job.columns)) <= budget):
             job.rows *= 2
@@ -378,7 +389,7 @@ cdef class Engine:
         cdef Py_ssize_t pixels, lists
         if job.strips:
             pixels = self._strip_bytes(job, job.rows, job.columns)
-            lists = FC_BLOCK_K * sizeof(Py_ssize_t)
+            lists = 3 * FC_BLOCK_K * sizeof(Py_ssize_t)
         else:
             pixels = (FC_BLOCK_K + 2) * job.kernels.columns * job.itemsize
             lists = (FC_BLOCK_K + 1) * sizeof(fc_run)

@@ -9,6 +9,7 @@ cdef struct Group:              # phases whose taps read the same places
     Py_ssize_t phases, taps
     Py_ssize_t first_phase      # phases of the groups before it
     Py_ssize_t *offset          # [taps][3]
+    Py_ssize_t[3] kernel        # taps on each axis: they are a grid, w innermost
 
 
 cdef struct Reach:              # what the taps of all phases read, for strips
@@ -48,6 +49,7 @@ cdef class Phases:
 
     axes : for each of d, h, w a tuple of (residue, taps), taps a tuple of (kernel index, offset)
     in_step, out_step : three ints each
+    taps_apart : make each tap a phase of its own, of one tap with offset 0, for _loops/taps.pxi
     """
 
     cdef readonly tuple in_step, out_step
@@ -61,7 +63,7 @@ cdef class Phases:
     cdef Way *way
     cdef list tables
 
-    def __cinit__(self, axes, in_step, out_step):
+    def __cinit__(self, axes, in_step, out_step, bint taps_apart=False):
         self.in_step, self.out_step, self.tables = tuple(in_step), tuple(out_step), []
         by_offsets = {}
         for d, taps_d in axes[0]:
@@ -72,6 +74,10 @@ cdef class Phases:
                     by_offsets.setdefault(tuple(o for _, o in taps), []).append(phase)
         self.groups = tuple((tuple(r for r, _ in phases), offsets, tuple(k for _, k in phases))
                             for offsets, phases in by_offsets.items())
+        if taps_apart:
+            residues = tuple(r for residues, offsets, _ in self.groups for r in residues for _ in offsets)
+            taps = tuple((k,) for _, _, kernels in self.groups for kernel in kernels for k in kernel)
+            self.groups = ((residues, ((0, 0, 0),), taps),)
         self.complete = all(len(axis) == step for axis, step in zip(axes, out_step))
         self.pointwise = (len(self.groups) == 1 and self.groups[0][1] == ((0, 0, 0),)
                           and self.in_step == (1, 1, 1))
@@ -99,6 +105,8 @@ cdef class Phases:
         group.phases, group.taps, group.first_phase = phases, len(offsets), self.n_phases
         self.n_phases += phases
         group.offset = self.table([x for o in offsets for x in o])
+        for axis in range(3):
+            group.kernel[axis] = len({o[axis] for o in offsets})
         return 0
 
     cdef int _fill_reach(self) except -1:

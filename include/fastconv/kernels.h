@@ -34,6 +34,18 @@ typedef struct {
     fc_index grid[3];   /* output size of d, h, w */
 } fc_image;
 
+/* What a block of output rows of one channel reads, and where it lies: see kernels/filter.h. */
+typedef struct {
+    fc_index rows, columns, y_row; /* of the output */
+    fc_index step, x_row;          /* rows of x from one output row to the next, and elements from one of x to the next */
+    fc_index sources;              /* channels and planes: where each begins in x, and its weights in w */
+    const fc_index *x_at, *w_at;
+    fc_index taps_h, taps_w;
+    const fc_index *tap; /* where the taps of a row begin, from that of the source */
+    const void *w;
+    fc_index w_h, w_w;
+} fc_filter;
+
 /* ---- element kernels: void stands for the element type of the table ---- */
 
 /* a[k*rows + r] = w[row_offset[r] + k_offset[k]]; returns nonzero if one of them is NaN or infinite. */
@@ -46,9 +58,12 @@ typedef int fc_pack_weights_fn(void *a, const void *w, fc_index rows, const fc_i
 typedef fc_index fc_pack_panel_fn(void *panel, const fc_image *image, const fc_index *tap_offset, fc_index taps,
                                   fc_index channels, fc_index pixel, fc_index count, int skip_dead, fc_run *runs);
 
-/* kernels/strip.h: one input row, zero-padded and split by its position modulo step, into step rows of `pitch`. */
-typedef void fc_pack_strip_fn(void *strip, fc_index pitch, const void *row, fc_index width, fc_index first,
-                              fc_index step, fc_index count);
+/* kernels/strip.h: input rows, zero-padded and split by the position modulo step, into step rows of `pitch` each. */
+typedef void fc_pack_strip_fn(void *strip, fc_index strip_row, fc_index pitch, const void *row, fc_index row_pitch,
+                              fc_index rows, fc_index width, fc_index first, fc_index step, fc_index count);
+
+/* kernels/filter.h: y[r][n] = start + sum_s,i,j w[w_at[s] + i*w_h + j*w_w] * x[x_at[s] + (r*step + i)*x_row + tap[j] + n]. */
+typedef void fc_filter_fn(const fc_filter *filter, const void *x, void *y, const void *bias);
 
 /* kernels/gemm.h: c[r][n] = start[r][n] + sum_k a[k][r] * b[b_row[k] + n]. */
 typedef void fc_gemm_fn(fc_index rows, fc_index columns, const void *a, const fc_run *runs, fc_index n_runs,
@@ -70,6 +85,10 @@ typedef void fc_winograd_product_fn(fc_index rows, fc_index count, const void *a
 typedef int fc_winograd_output_fn(fc_index n_h, fc_index n_w, fc_index m_h, fc_index m_w, const void *table,
                                   fc_index tiles, const void *sums, fc_index plane, fc_index tile_step,
                                   const void *bias, void *y, fc_index y_row, fc_index y_column, fc_index y_tile);
+/* kernels/fft.h: X[f][n] = sum_r x[r][n] * exp(-+2 pi i f r / size), in place; nonzero if a result of the inverse is not
+ * finite. */
+typedef int fc_fft_fn(void *re, void *im, fc_index size, fc_index stride, fc_index columns, const void *roots,
+                      int inverse);
 
 /* kernels/peak.h: `rounds` rounds of multiply-adds in registers; returns the multiply-adds per round. */
 typedef fc_index fc_fma_peak_fn(fc_index rounds, void *sink);

@@ -1,8 +1,10 @@
 /* Instantiates every element kernel for (FC_DTYPE, real, FC_ISA). No include guard: once per element type and unit. */
+#include "fastconv/kernels/fft.h"
 #include "fastconv/kernels/gemm.h"
 #include "fastconv/kernels/lanes.h"
 #include "fastconv/kernels/panel.h"
 #include "fastconv/kernels/peak.h"
+#include "fastconv/kernels/filter.h"
 #include "fastconv/kernels/strip.h"
 #include "fastconv/kernels/weights.h"
 #if FC_IS_F32

@@ -41,7 +41,8 @@ FC_INLINE void FC_WORD(tile)(const int rows, const int vectors, fc_index columns
                 const v_t weight = v_set1(w[r]);
                 FC_UNROLL
                 for (int v = 0; v < vectors; v++)
-                    acc[r][v] = r % 2 ? v_fma_at(w + r, x[v], acc[r][v]) : v_fma(weight, x[v], acc[r][v]);
+                    acc[r][v] =
+                        r % 2 && vectors <= 2 ? v_fma_at(w + r, x[v], acc[r][v]) : v_fma(weight, x[v], acc[r][v]);
             }
             w += rows;
         }

@@ -13,6 +13,11 @@ typedef __m256i m_t;
 FC_INLINE v_t v_zero(void) { return FC_AVX(setzero)(); }
 FC_INLINE v_t v_set1(real x) { return FC_AVX(set1)(x); }
 FC_INLINE v_t v_load(const real *p) { return FC_AVX(loadu)(p); }
+FC_INLINE v_t v_load_once(const real *p) {
+    v_t v = v_load(p);
+    __asm__("" : "+x"(v));
+    return v;
+}
 FC_INLINE void v_store(real *p, v_t v) { FC_AVX(storeu)(p, v); }
 FC_INLINE m_t v_mask(uint32_t bits) {
 #if FC_IS_F32
@@ -26,7 +31,10 @@ FC_INLINE m_t v_mask(uint32_t bits) {
 FC_INLINE v_t v_load_m(const real *p, m_t m) { return FC_AVX(maskload)(p, m); }
 FC_INLINE void v_store_m(real *p, m_t m, v_t v) { FC_AVX(maskstore)(p, m, v); }
 FC_INLINE v_t v_add(v_t a, v_t b) { return FC_AVX(add)(a, b); }
+FC_INLINE v_t v_sub(v_t a, v_t b) { return FC_AVX(sub)(a, b); }
+FC_INLINE v_t v_mul(v_t a, v_t b) { return FC_AVX(mul)(a, b); }
 FC_INLINE v_t v_fma(v_t a, v_t b, v_t c) { return FC_AVX(fmadd)(a, b, c); }
+FC_INLINE v_t v_fnma(v_t a, v_t b, v_t c) { return FC_AVX(fnmadd)(a, b, c); }
 FC_INLINE v_t v_fma_at(const real *p, v_t b, v_t c) { return v_fma(v_set1(*p), b, c); }
 FC_INLINE v_t v_even(v_t a, v_t b) {
 #if FC_IS_F32 /* a0 a2 b1 b3 | a4 a6 b5 b7, then the middle halves change places */

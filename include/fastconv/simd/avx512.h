@@ -14,12 +14,20 @@ typedef __mmask8 m_t;
 FC_INLINE v_t v_zero(void) { return FC_AVX512(setzero)(); }
 FC_INLINE v_t v_set1(real x) { return FC_AVX512(set1)(x); }
 FC_INLINE v_t v_load(const real *p) { return FC_AVX512(loadu)(p); }
+FC_INLINE v_t v_load_once(const real *p) {
+    v_t v = v_load(p);
+    __asm__("" : "+v"(v));
+    return v;
+}
 FC_INLINE void v_store(real *p, v_t v) { FC_AVX512(storeu)(p, v); }
 FC_INLINE m_t v_mask(uint32_t bits) { return (m_t)bits; }
 FC_INLINE v_t v_load_m(const real *p, m_t m) { return FC_AVX512(maskz_loadu)(m, p); }
 FC_INLINE void v_store_m(real *p, m_t m, v_t v) { FC_AVX512(mask_storeu)(p, m, v); }
 FC_INLINE v_t v_add(v_t a, v_t b) { return FC_AVX512(add)(a, b); }
+FC_INLINE v_t v_sub(v_t a, v_t b) { return FC_AVX512(sub)(a, b); }
+FC_INLINE v_t v_mul(v_t a, v_t b) { return FC_AVX512(mul)(a, b); }
 FC_INLINE v_t v_fma(v_t a, v_t b, v_t c) { return FC_AVX512(fmadd)(a, b, c); }
+FC_INLINE v_t v_fnma(v_t a, v_t b, v_t c) { return FC_AVX512(fnmadd)(a, b, c); }
 FC_INLINE v_t v_fma_at(const real *p, v_t b, v_t c) {
     /* Left to themselves, compilers load and broadcast a factor once and keep it. */
 #if FC_IS_F32

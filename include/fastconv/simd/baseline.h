@@ -16,6 +16,7 @@ FC_INLINE v_t v_load(const real *p) {
     memcpy(&v, p, sizeof v);
     return v;
 }
+FC_INLINE v_t v_load_once(const real *p) { return v_load(p); }
 FC_INLINE void v_store(real *p, v_t v) { memcpy(p, &v, sizeof v); }
 FC_INLINE m_t v_mask(uint32_t bits) { return bits; }
 FC_INLINE v_t v_load_m(const real *p, m_t m) {
@@ -29,7 +30,10 @@ FC_INLINE void v_store_m(real *p, m_t m, v_t v) {
         if (m >> i & 1) p[i] = v[i];
 }
 FC_INLINE v_t v_add(v_t a, v_t b) { return a + b; }
+FC_INLINE v_t v_sub(v_t a, v_t b) { return a - b; }
+FC_INLINE v_t v_mul(v_t a, v_t b) { return a * b; }
 FC_INLINE v_t v_fma(v_t a, v_t b, v_t c) { return a * b + c; }
+FC_INLINE v_t v_fnma(v_t a, v_t b, v_t c) { return c - a * b; }
 FC_INLINE v_t v_fma_at(const real *p, v_t b, v_t c) { return v_fma(v_set1(*p), b, c); }
 FC_INLINE v_t v_even(v_t a, v_t b) {
     v_t v;

@@ -4,12 +4,16 @@
 #undef v_zero
 #undef v_set1
 #undef v_load
+#undef v_load_once
 #undef v_store
 #undef v_mask
 #undef v_load_m
 #undef v_store_m
 #undef v_add
+#undef v_sub
+#undef v_mul
 #undef v_fma
+#undef v_fnma
 #undef v_fma_at
 #undef v_even
 #undef v_transpose

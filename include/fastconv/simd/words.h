@@ -5,11 +5,15 @@
  *   V_REGISTERS            how many vector registers
  *   v_zero()  v_set1(x)    all lanes 0, all lanes x
  *   v_load(p)  v_store(p, v)          V_LANES elements, any alignment
+ *   v_load_once(p)         v_load(p) for several uses: compilers else load it for each of them
  *   v_mask(bits)           lane i is on where bit i of a uint32_t is
  *   v_load_m(p, m)         lanes off read 0, and their memory is not touched
  *   v_store_m(p, m, v)     lanes off are not written
  *   v_add(a, b)            a + b
+ *   v_sub(a, b)            a - b
+ *   v_mul(a, b)            a * b
  *   v_fma(a, b, c)         a*b + c; rounded once where the instruction set can, twice in the baseline
+ *   v_fnma(a, b, c)        c - a*b, rounded likewise
  *   v_fma_at(p, b, c)      p[0]*b + c, the factor taken from memory by the multiply-add itself where that exists
  *   v_even(a, b)           with a = p[0..L) and b = p[L-1..2L-1): p[0], p[2], ... p[2L-2]
  * v_transpose(x)         the square of V_LANES vectors x[i]: entry j of vector i changes places with entry i of vector
@@ -20,12 +24,16 @@
 #define v_zero FC_WORD(v_zero)
 #define v_set1 FC_WORD(v_set1)
 #define v_load FC_WORD(v_load)
+#define v_load_once FC_WORD(v_load_once)
 #define v_store FC_WORD(v_store)
 #define v_mask FC_WORD(v_mask)
 #define v_load_m FC_WORD(v_load_m)
 #define v_store_m FC_WORD(v_store_m)
 #define v_add FC_WORD(v_add)
+#define v_sub FC_WORD(v_sub)
+#define v_mul FC_WORD(v_mul)
 #define v_fma FC_WORD(v_fma)
+#define v_fnma FC_WORD(v_fnma)
 #define v_fma_at FC_WORD(v_fma_at)
 #define v_even FC_WORD(v_even)
 #define v_transpose FC_WORD(v_transpose)

@@ -1,0 +1,66 @@
+"""One output per pixel (depthwise layers, image filters): blocks of output rows through the filter kernel."""
+
+cdef void filter_strip(const Job *job, const Item *item, const Packed *packed, const Block *block,
+                       const Strip *strip) noexcept nogil:
+    """One block of the sum for all outputs of a strip.
+
+    Output rows are taken `apart` by apart, input rows `unit` by unit, so that the taps of an output are neighbours
+    whatever the dilation: with stride s and dilation d, rows s*d / gcd(s, d) of the input apart see the same taps.
+    """
+    cdef fc_filter rows
+    cdef Py_ssize_t unit = 1, apart = 1, h, row = output_row(job)
+    cdef Py_ssize_t reach = locate_taps(job, item, packed, block, strip, &rows, &unit)
+    cdef const char *bias = packed.bias + item.group * job.itemsize if block.k0 == 0 else NULL
+    cdef char *y = item.c + (packed.group.first_phase * item.c_row + strip_column(job, strip)) * job.itemsize
+    apart = unit // gcd(unit, job.image.step[1])
+    rows.step, rows.x_row = job.image.step[1] * apart // unit, unit * strip.row
+    rows.columns, rows.y_row = strip.w1 - strip.w0, apart * row
+    for h in range(min(apart, strip.h1 - strip.h0)):
+        rows.rows = ceil_div(strip.h1 - strip.h0 - h, apart)
+        job.kernels.filter(&rows, item.pixels + (reach + h * job.image.step[1]) * strip.row * job.itemsize,
+                           y + h * row * job.itemsize, bias)
+
+
+cdef Py_ssize_t locate_taps(const Job *job, const Item *item, const Packed *packed, const Block *block,
+                            const Strip *strip, fc_filter *rows, Py_ssize_t *unit) noexcept nogil:
+    """Weights and offsets of a block of the sum; returns the row of its first tap, in unit the rows between two.
+
+    Weights lie as [d][h][w][channel]. A transposed convolution's offsets descend: then h runs from its last tap.
+    """
+    cdef const Group *group = packed.group
+    cdef const Py_ssize_t *offset = group.offset + 3 * block.t0
+    cdef Py_ssize_t channels = block.c1 - block.c0, row = group.kernel[2], taps = block.t1 - block.t0
+    cdef Py_ssize_t plane = row * group.kernel[1], planes = max(1, taps // plane), step = job.image.step[2]
+    cdef Py_ssize_t *x_at = <Py_ssize_t *>(item.pixels + job.list_offset)
+    cdef Py_ssize_t *w_at = x_at + FC_BLOCK_K
+    cdef Py_ssize_t *tap = w_at + FC_BLOCK_K
+    cdef Py_ssize_t c, d, t, w, n = 0, below = 0, first = 0
+    rows.taps_w = min(row, taps)
+    rows.taps_h = taps // planes // rows.taps_w
+    rows.w = packed.weights + (item.group * packed.products + block.k0) * job.itemsize
+    rows.w_h, rows.w_w = row * channels, channels
+    if rows.taps_h > 1:
+        below = offset[3 * row + 1] - offset[1]
+    if below < 0:
+        first = (rows.taps_h - 1) * rows.w_h
+        rows.w_h = -rows.w_h
+    for d in range(planes):
+        t = 0
+        while job.reach.plane_offset[t] != offset[3 * d * plane]:
+            t += 1
+        for c in range(channels):
+            x_at[n], w_at[n] = (c * job.reach.planes + t) * strip.rows * strip.row, first + d * plane * channels + c
+            n += 1
+    for t in range(rows.taps_w):
+        w = offset[3 * t + 2] - job.reach.low_w
+        tap[t] = w % step * strip.pitch + w // step
+    rows.sources, rows.x_at = n, x_at
+    rows.w_at, rows.tap = w_at, tap
+    unit[0] = below if below > 0 else -below if below else job.image.step[1]
+    return offset[1] - job.reach.low_h + (below * (rows.taps_h - 1) if below < 0 else 0)
+
+
+cdef Py_ssize_t gcd(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    while b:
+        a, b = b, a % b
+    return a
