@@ -14,14 +14,15 @@ The loops lie beside this file, one family each, in _loops/*.pxi; they are compi
 drawn in include/fastconv/README.md.
 """
 
-from libc.stdint cimport uintptr_t
+from libc.math cimport INFINITY
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memmove, memset
 
 from fastconv._kernels cimport (
-    FC_BLOCK_K, FC_ISA_COUNT, FC_MAX_THREADS, FC_MAX_WAYS, fc_any_fn, fc_byte_kernels, fc_image, fc_isa,
-    fc_isa_compiled, fc_isa_kernel, fc_isa_name, fc_isa_table, fc_isa_usable, fc_parallel, fc_real_kernels,
-    fc_filter, fc_run, fc_shuffle_table, fc_stop_threads,
+    FC_BLOCK_K, FC_ISA_COUNT, FC_MAX_THREADS, FC_MAX_WAYS, fc_any_fn, fc_byte_kernels, fc_columns, fc_filter, fc_image,
+    fc_isa, fc_isa_compiled, fc_isa_kernel, fc_isa_name, fc_isa_table, fc_isa_usable, fc_parallel, fc_real_kernels,
+    fc_rows, fc_run, fc_shuffle_table, fc_stop_threads,
 )
 
 cdef extern from "stdlib.h" nogil:
@@ -40,6 +41,7 @@ cdef extern from *:
 
 ctypedef void *void_pointer
 ctypedef const void *const_pointer
+ctypedef long double long_double
 
 ctypedef fused real:
     float
@@ -149,6 +151,7 @@ include "_loops/winograd.pxi"
 include "_loops/taps.pxi"
 include "_loops/fourier.pxi"
 include "_loops/shuffle.pxi"
+include "_loops/pool.pxi"
 
 
 # ---------------------------------------------------------------------------------------------- ceilings

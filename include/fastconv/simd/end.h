@@ -8,6 +8,7 @@
 #undef v_store
 #undef v_mask
 #undef v_load_m
+#undef v_load_or
 #undef v_store_m
 #undef v_add
 #undef v_sub
@@ -15,6 +16,11 @@
 #undef v_fma
 #undef v_fnma
 #undef v_fma_at
+#undef v_mul
+#undef v_div
+#undef v_max
+#undef v_swap
+#undef v_every
 #undef v_even
 #undef v_transpose
 #undef V_LANES
