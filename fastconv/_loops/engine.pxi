@@ -148,7 +148,8 @@ cdef class Engine:
             channels, taps = self._strip_channels(), FC_BLOCK_K
             t_parts = max(1, ceil_div(self.template.reach.taps, taps))
         else:
-            channels, taps = FC_BLOCK_K, max(1, FC_BLOCK_K // max(1, self.template.channels))
+            taps = min(FC_BLOCK_K, max(1, group.taps))
+            channels = max(1, FC_BLOCK_K // taps)
             t_parts = max(1, ceil_div(group.taps, taps))
         c_parts = max(1, ceil_div(self.template.channels, channels))
         cuts_c = [self.template.channels * i // c_parts for i in range(c_parts + 1)]
