@@ -21,6 +21,9 @@
 
 #define FC_INLINE static inline __attribute__((always_inline))
 
+/* Brings the cache line of an address into L1; any address will do, a bad one does nothing. */
+#define FC_PREFETCH(address) __builtin_prefetch(address, 0, 3)
+
 /* Arrays of vectors live in registers only when every loop over them is unrolled completely. */
 #if defined(__clang__)
 #define FC_UNROLL _Pragma("clang loop unroll(full)")
