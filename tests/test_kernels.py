@@ -30,7 +30,7 @@ class Image(ctypes.Structure):
 # The types of include/fastconv/kernels.h, result first.
 SIGNATURES = {
     "pack_weights": (INT, POINTER, POINTER, INDEX, POINTER, INDEX, POINTER),
-    "pack_panel": (INDEX, POINTER, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, INT, POINTER),
+    "pack_panel": (INDEX, POINTER, INDEX, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, INT, POINTER),
     "pack_strip": (None, POINTER, INDEX, POINTER, INDEX, INDEX, INDEX, INDEX),
     "gemm": (None, INDEX, INDEX, POINTER, POINTER, INDEX, POINTER, POINTER, POINTER, INDEX, POINTER),
     "fma_peak": (INDEX, INDEX, POINTER),

@@ -72,10 +72,10 @@ cdef void multiply(const Job *job, const Item *item, const Packed *packed, const
 
 
 cdef void panel_item(const Job *job, const Item *item, Py_ssize_t number) noexcept nogil:
-    """Some tiles of the flattened grid: a panel of pixels is packed for each, block by block of the sum."""
-    cdef Py_ssize_t columns = job.kernels.columns, g, b, p, count, n_runs, column
-    cdef Py_ssize_t first = job.tiles * number // job.blocks * columns
-    cdef Py_ssize_t end = min(job.pixels, job.tiles * (number + 1) // job.blocks * columns)
+    """Some tiles of the flattened grid: panels of pixels are packed for them, block by block of the sum."""
+    cdef Py_ssize_t columns = job.panel_tiles * job.kernels.columns, g, b, p, count, n_runs, column
+    cdef Py_ssize_t first = job.tiles * number // job.blocks * job.kernels.columns
+    cdef Py_ssize_t end = min(job.pixels, job.tiles * (number + 1) // job.blocks * job.kernels.columns)
     cdef fc_run *runs = <fc_run *>(item.pixels + job.list_offset)
     cdef fc_image image = job.image
     cdef const Packed *packed
@@ -94,9 +94,9 @@ cdef void panel_item(const Job *job, const Item *item, Py_ssize_t number) noexce
                     multiply(job, item, packed, block, column, count, runs, 1,
                              <const char *>image.pixels + p * job.itemsize, job.image_row)
                 else:
-                    n_runs = job.kernels.pack_panel(item.pixels, &image, packed.group.offset + 3 * block.t0,
-                                                    block.t1 - block.t0, block.c1 - block.c0, p, count,
-                                                    job.skip_dead, runs)
+                    n_runs = job.kernels.pack_panel(item.pixels, job.panel_pitch, &image,
+                                                    packed.group.offset + 3 * block.t0, block.t1 - block.t0,
+                                                    block.c1 - block.c0, p, count, job.skip_dead, runs)
                     multiply(job, item, packed, block, column, count, runs, n_runs, item.pixels, job.panel_row)
                 p += columns
     if job.aside:

@@ -35,6 +35,7 @@ cdef struct Job:
 
     Py_ssize_t images, unit_ranges, blocks, items, threads
     Py_ssize_t pixels, tiles                                # panels: flat positions and tiles of the grid
+    Py_ssize_t panel_tiles, panel_pitch                     # tiles that are packed at once, and elements of a row
     Py_ssize_t rows, row_blocks, columns, column_blocks     # strips: block size and number of blocks
     Py_ssize_t item_pixels, item_channels                   # the most of an item
     Py_ssize_t item_tiles
@@ -345,7 +346,20 @@ cdef class Engine:
         job.blocks = ceil_div(ceil_div(job.tiles, job.item_tiles), job.threads) * job.threads
         job.blocks = min(job.blocks, job.tiles)
         job.item_pixels = job.item_tiles * columns
+        # Short sums leave room for several tiles, if their output rows are long: fewer, longer reads and writes.
+        job.panel_tiles = 1
+        if job.image.grid[2] >= columns:
+            job.panel_tiles = max(1, min(job.item_tiles, FC_BLOCK_K // max(1, self._longest_block())))
+        job.panel_pitch = columns if job.panel_tiles == 1 else job.panel_tiles * columns + job.kernels.lanes
         return 0
+
+    cdef Py_ssize_t _longest_block(self):
+        cdef Py_ssize_t longest = 1, i, b
+        for i in range(self.template.n_groups):
+            for b in range(self.packed[i].blocks):
+                block = self.packed[i].block + b
+                longest = max(longest, (block.c1 - block.c0) * (block.t1 - block.t0))
+        return longest
 
     cdef Py_ssize_t _strip_bytes(self, const Job *job, Py_ssize_t rows, Py_ssize_t columns):
         return (self._strip_channels() * job.reach.planes * strip_rows(job, rows) * job.image.step[2]
@@ -381,7 +395,7 @@ cdef class Engine:
             pixels = self._strip_bytes(job, job.rows, job.columns)
             lists = FC_BLOCK_K * sizeof(Py_ssize_t)
         else:
-            pixels = (FC_BLOCK_K + 2) * job.kernels.columns * job.itemsize
+            pixels = (self._longest_block() * job.panel_pitch + 2 * job.kernels.columns) * job.itemsize
             lists = (FC_BLOCK_K + 1) * sizeof(fc_run)
         job.aside_offset = ceil_div(pixels, 64) * 64
         job.list_offset = job.aside_offset + ceil_div(self._aside_bytes(job, job.item_pixels), 64) * 64
@@ -393,7 +407,7 @@ cdef class Engine:
     cdef int _prepare_store(self, Job *job) except -1:
         cdef Py_ssize_t i
         for i in range(FC_BLOCK_K):
-            job.panel_row[i] = i * job.kernels.columns
+            job.panel_row[i] = i * job.panel_pitch
             job.image_row[i] = i * job.image.channel
         job.shuffle_table = NULL
         if job.aside and self.phases.complete and 2 <= job.out_step[2] <= FC_MAX_WAYS:
