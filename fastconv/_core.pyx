@@ -47,6 +47,7 @@ ctypedef fused real:
 
 cdef enum:
     NARROW_ROWS = 6             # up to this many outputs per pixel, strips beat panels: docs/performance.md
+    FEW_CHANNELS = 3            # up to this many channels, too: planning a tap of a panel takes longer than copying it
     IN_PLACE_ROWS = 32          # up to this many outputs per pixel, a 1x1 product reads the image itself, unpacked
     UNIT_PANELS = 8             # panels of weights that make a unit, the smallest share of output channels of an item
     ITEM_ROWS = 512             # rows of weights of an item: 512 x FC_BLOCK_K floats are 512 KiB, half of a small L2

@@ -115,7 +115,7 @@ cdef class Engine:
         return kept.at
 
     cdef bint _strips_pay(self):
-        """Few outputs per pixel, several taps, and a strip that can be made small.
+        """Few outputs per pixel or few channels, several taps, and a strip that can be made small.
 
         Looks at taps and weights only, never at the image: the choice decides the order of the sum.
         """
@@ -125,7 +125,9 @@ cdef class Engine:
         for i in range(self.phases.n_groups):
             most = max(most, self.phases.group[i].phases * job.outputs)
         smallest = (64 * step + job.reach.span_w) * (rows + 1) * job.reach.planes * self._strip_channels()
-        return most <= NARROW_ROWS and job.reach.taps > 1 and smallest * job.itemsize <= STRIP_LIMIT
+        if most > NARROW_ROWS and job.channels > FEW_CHANNELS:
+            return False
+        return job.reach.taps > 1 and smallest * job.itemsize <= STRIP_LIMIT
 
     cdef Py_ssize_t _strip_channels(self):
         """Channels of a strip: a block of the sum for the group with the most taps."""
