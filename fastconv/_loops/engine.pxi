@@ -11,6 +11,12 @@ cdef struct Packed:             # one group of phases: its weights, and how rows
     Py_ssize_t *unit            # first panel of each unit, and the end
 
 
+cdef struct Span:               # a range of output columns, all rows: an image of its own for panels
+    Py_ssize_t w0, w1
+    Py_ssize_t pixels, tiles
+    Py_ssize_t first_block      # blocks of the spans before it
+
+
 cdef struct Job:
     const fc_real_kernels *kernels
     const fc_byte_kernels *movers
@@ -34,7 +40,9 @@ cdef struct Job:
     Py_ssize_t[3] out_step
 
     Py_ssize_t images, unit_ranges, blocks, items, threads
-    Py_ssize_t pixels, tiles                                # panels: flat positions and tiles of the grid
+    Py_ssize_t pixels                                       # flat positions of the grid
+    Span[16] span                                           # panels: ranges of its columns,
+    Py_ssize_t spans                                        # mostly one; a last one has only first_block, the end
     Py_ssize_t panel_tiles, panel_pitch                     # tiles that are packed at once, and elements of a row
     Py_ssize_t rows, row_blocks, columns, column_blocks     # strips: block size and number of blocks
     Py_ssize_t item_pixels, item_channels                   # the most of an item
@@ -326,7 +334,10 @@ cdef class Engine:
         return pixels * job.n_phases * job.item_channels * job.itemsize if job.aside else 0
 
     cdef int _cut_units_of_items(self, Job *job, Py_ssize_t ranges) except -1:
+        """At least `ranges` shares of the units if there are as many, within an eighth of equal: 5 units are not 4 shares."""
         job.unit_ranges = max(1, min(ranges, job.units))
+        while 8 * job.unit_ranges * ceil_div(job.units, job.unit_ranges) > 9 * job.units:
+            job.unit_ranges += 1
         job.item_channels = max([self.template.unit_channel[job.units * (i + 1) // job.unit_ranges]
                                  - self.template.unit_channel[job.units * i // job.unit_ranges]
                                  for i in range(job.unit_ranges)])
@@ -335,24 +346,64 @@ cdef class Engine:
     cdef int _cut_panels(self, Job *job) except -1:
         cdef Py_ssize_t columns = job.kernels.columns, shares = job.images * job.groups
         cdef Py_ssize_t wanted = 4 * job.threads if job.threads > 1 else 1
-        job.tiles = ceil_div(job.pixels, columns)
-        job.item_tiles = min(ITEM_TILES, job.tiles)
+        cdef Py_ssize_t tiles = 0, blocks = 0, i
+        self._cut_columns(job)
+        for i in range(job.spans):
+            job.span[i].tiles = ceil_div(job.span[i].pixels, columns)
+            tiles += job.span[i].tiles
+        job.item_tiles = min(ITEM_TILES, tiles)
         self._cut_units_of_items(job, ceil_div(job.outputs * job.n_phases, ITEM_ROWS))
-        while job.item_tiles > 1 and (shares * job.unit_ranges * ceil_div(job.tiles, job.item_tiles) < wanted
+        while job.item_tiles > 1 and (shares * job.unit_ranges * ceil_div(tiles, job.item_tiles) < wanted
                                       or self._aside_bytes(job, job.item_tiles * columns) > OUTPUT_BYTES):
             job.item_tiles -= 1
-        while job.unit_ranges < job.units and (shares * job.unit_ranges * job.tiles < wanted
+        while job.unit_ranges < job.units and (shares * job.unit_ranges * tiles < wanted
                                                or self._aside_bytes(job, columns) > OUTPUT_BYTES):
             self._cut_units_of_items(job, job.unit_ranges + 1)
-        # The same number of blocks for every thread: 98 tiles are 14 blocks of 7 for two, not 13 of up to 8.
-        job.blocks = ceil_div(ceil_div(job.tiles, job.item_tiles), job.threads) * job.threads
-        job.blocks = min(job.blocks, job.tiles)
+        for i in range(job.spans):
+            # The same number of blocks for every thread: 98 tiles are 14 blocks of 7 for two, not 13 of up to 8.
+            job.span[i].first_block, tiles = blocks, job.span[i].tiles
+            blocks += min(tiles, ceil_div(ceil_div(tiles, job.item_tiles), job.threads) * job.threads)
+        job.span[job.spans].first_block = job.blocks = blocks
         job.item_pixels = job.item_tiles * columns
         # Short sums leave room for several tiles, if their output rows are long: fewer, longer reads and writes.
         job.panel_tiles = 1
-        if job.image.grid[2] >= columns:
+        if job.image.grid[2] >= columns and job.spans == 1:
             job.panel_tiles = max(1, min(job.item_tiles, FC_BLOCK_K // max(1, self._longest_block())))
         job.panel_pitch = columns if job.panel_tiles == 1 else job.panel_tiles * columns + job.kernels.lanes
+        return 0
+
+    cdef int _cut_columns(self, Job *job) except -1:
+        """One span, or one for each set of taps that meet the image, where an eighth of the products are dead.
+
+        Rows of a tile share what is dead above and below, but 33 columns and taps 18 apart have a live tap in any tile.
+        """
+        cdef Py_ssize_t grid = job.grid[2], step = job.image.step[2], size = job.image.size[2], i, t, at, lo, hi
+        cdef Py_ssize_t low = job.image.origin[2] + job.reach.low_w, dead = 0, products = 0
+        cdef Py_ssize_t beyond = max(0, -low) + max(0, low + job.reach.span_w + (grid - 1) * step - size + 1)
+        cdef const Group *group
+        job.spans, job.span[0] = 1, Span(0, grid, job.pixels, 0, 0)
+        if not job.skip_dead or 8 * beyond <= grid * step:      # all taps at once leave out no more than these
+            return 0
+        edges = {0, grid}
+        for i in range(job.n_groups):
+            group = job.packed[i].group
+            for t in range(group.taps):
+                at = job.image.origin[2] + group.offset[3 * t + 2]
+                lo = min(grid, ceil_div(max(0, -at), step))
+                hi = max(lo, min(grid, ceil_div(max(0, size - at), step)))
+                edges |= {lo, hi}
+                dead += group.phases * (grid - (hi - lo))
+                products += group.phases * grid
+        cuts = sorted(edges)
+        least = min([b - a for a, b in zip(cuts, cuts[1:])]) * (job.pixels // grid)
+        if 8 * dead <= products or len(cuts) > 16 or least < job.kernels.columns:
+            return 0
+        if job.channels * dead < DEAD_PRODUCTS * job.n_phases * grid:
+            return 0
+        job.spans, job.aside = len(cuts) - 1, 1
+        for i in range(job.spans):
+            lo, hi = cuts[i], cuts[i + 1]
+            job.span[i] = Span(lo, hi, job.pixels // grid * (hi - lo), 0, 0)
         return 0
 
     cdef Py_ssize_t _longest_block(self):
