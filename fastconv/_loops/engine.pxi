@@ -142,13 +142,18 @@ cdef class Engine:
         return max(1, min(self.template.channels, FC_BLOCK_K // max(self.template.reach.taps, 1)))
 
     cdef int _cut_units(self) except -1:
-        """Units of whole output channels with all their phases, of about UNIT_PANELS panels in the largest group."""
+        """Units of whole output channels with all their phases, of UNIT_PANELS panels or more in the largest group.
+
+        A power of two, so that they can be shared out evenly.
+        """
         cdef Job *job = &self.template
         cdef Py_ssize_t most = 1
         for i in range(self.phases.n_groups):
             most = max(most, self.phases.group[i].phases)
         share = max(1, UNIT_PANELS * job.kernels.rows // most)
-        job.units = ceil_div(job.outputs, share)
+        job.units = 1
+        while 2 * job.units * share <= job.outputs:
+            job.units *= 2
         job.unit_channel = self.table([job.outputs * u // job.units for u in range(job.units + 1)])
         return 0
 
