@@ -339,7 +339,7 @@ cdef class Engine:
         return pixels * job.n_phases * job.item_channels * job.itemsize if job.aside else 0
 
     cdef int _cut_units_of_items(self, Job *job, Py_ssize_t ranges) except -1:
-        """At least `ranges` shares of the units if there are as many, within an eighth of equal: 5 units are not 4 shares."""
+        """At least `ranges` shares of the units if there are as many, within an eighth of equal."""
         job.unit_ranges = max(1, min(ranges, job.units))
         while 8 * job.unit_ranges * ceil_div(job.units, job.unit_ranges) > 9 * job.units:
             job.unit_ranges += 1

@@ -4,9 +4,11 @@
  *   (step, origin and off of the axis)
  *
  *   k = tap*channels + c, off = tap_offset[tap], (d, h, w) = output position of pixel + n; k' counts the rows
- *   written: k without those that are left out. Rows are written as whole vectors: pitch is two vectors or more, and at
- *   least count, and room for one vector behind the last row is needed. Panels wider than two vectors, for short sums,
- *   need that room in every row, pitch >= count + one vector, and output rows of at least two vectors.
+ *   written: k without those that are left out.
+ *
+ * Rows are written as whole vectors. A panel of one tile, pitch two vectors, needs room for another vector behind its
+ * last row. A wider one, for up to 16 vectors of short sums, needs it in every row, pitch >= vectors of count + 1, and an
+ * image whose output rows are at least two vectors long.
  *
  * The pixels are cut at the ends of output rows, and then into vectors, once for all taps. Which lanes are padding
  * depends on the tap but not on the channel, so it is worked out once per tap and the loop over channels is load, store,
