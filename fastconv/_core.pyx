@@ -49,10 +49,12 @@ ctypedef fused real:
 
 cdef enum:
     NARROW_ROWS = 6             # up to this many outputs per pixel, strips beat panels: docs/performance.md
+    FEW_CHANNELS = 3            # up to this many channels, too: planning a tap of a panel takes longer than copying it
     IN_PLACE_ROWS = 32          # up to this many outputs per pixel, a 1x1 product reads the image itself, unpacked
+    DEAD_PRODUCTS = 128         # dead products per output that pay for building it aside: 16 are copied in 50 cycles
     UNIT_PANELS = 8             # panels of weights that make a unit, the smallest share of output channels of an item
     ITEM_ROWS = 512             # rows of weights of an item: 512 x FC_BLOCK_K floats are 512 KiB, half of a small L2
-    ITEM_TILES = 8              # tiles of pixels of an item
+    ITEM_TILES = 16             # tiles of pixels of an item
     OUTPUT_BYTES = 1 << 20      # the part of an output that is built aside before it is interleaved
     STRIP_BYTES = 256 << 10     # a strip of padded rows: in L2; smaller ones in L1 copy more rows twice for no gain
     STRIP_COLUMNS = 2048        # of its outputs: shorter pieces of a row fetch slower than whole ones

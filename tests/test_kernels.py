@@ -46,7 +46,7 @@ class Columns(ctypes.Structure):
 # The types of include/fastconv/kernels.h, result first.
 SIGNATURES = {
     "pack_weights": (INT, POINTER, POINTER, INDEX, POINTER, INDEX, POINTER),
-    "pack_panel": (INDEX, POINTER, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, INT, POINTER),
+    "pack_panel": (INDEX, POINTER, INDEX, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, INT, POINTER),
     "pack_strip": (None, POINTER, INDEX, INDEX, POINTER, INDEX, INDEX, INDEX, INDEX, INDEX, INDEX),
     "filter": (None, POINTER, POINTER, POINTER, POINTER),
     "gemm": (None, INDEX, INDEX, POINTER, POINTER, INDEX, POINTER, POINTER, POINTER, INDEX, POINTER),
@@ -323,7 +323,10 @@ def draw_panel(rng, dtype, step_w, width, count):
 def test_pack_panel(kernel, guard, rng, skip_dead, step_w):
     lanes = kernel.lanes
     widths, counts = {7, 2 * lanes + 3, 5 * lanes, *tails(lanes, 1)}, [*tails(lanes, 1), 2 * lanes - 1, 2 * lanes]
-    for width, count in [*product(sorted(widths), counts)] * 2:
+    wide = product([2 * lanes, 2 * lanes + 3, 5 * lanes], [2 * lanes + 1, 4 * lanes, 7 * lanes + 3, 16 * lanes])
+    for width, count in [*product(sorted(widths), counts), *wide] * 2:
+        spare = lanes + int(rng.integers(0, 3))
+        pitch = kernel.columns if count <= kernel.columns else count + -count % lanes + spare
         pixels, step, origin, grid, taps, first = draw_panel(rng, kernel.dtype, step_w, width, count)
         rows, alive = gather(pixels, step, origin, grid, taps, np.arange(first, first + count))
         channels, kept = len(pixels), alive if skip_dead else np.ones(len(taps), bool)
@@ -333,13 +336,13 @@ def test_pack_panel(kernel, guard, rng, skip_dead, step_w):
         axes = (tuple(axis.tolist()) for axis in (strides[1:3], np.array(pixels.shape[1:]), step, origin, grid))
         image = Image(address(data), int(strides[0]), *axes)
         height = kept.sum() * channels
-        panel = guard.output(height * kernel.columns + lanes, kernel.dtype)
+        panel = guard.output(height * pitch + lanes, kernel.dtype)
         runs = guard.output(len(expected_runs), np.dtype(Run))
         image, offsets = guard.input(np.frombuffer(image, np.uint8)), guard.input(taps.astype(np.intp))
-        n_runs = kernel(panel, image, offsets, len(taps), channels, first, count, skip_dead, runs)
+        n_runs = kernel(panel, pitch, image, offsets, len(taps), channels, first, count, skip_dead, runs)
         assert n_runs == len(expected_runs)
         assert guard.take(runs).tolist() == expected_runs
-        got = guard.take(panel)[: height * kernel.columns].reshape(-1, channels, kernel.columns)
+        got = guard.take(panel)[: height * pitch].reshape(-1, channels, pitch)
         guard.check()
         assert_same_bits(got[:, :, :count].copy(), rows[kept])
         assert not got[:, :, count : count + -count % lanes].any()  # not NaN either: whole vectors are multiplied

@@ -15,6 +15,16 @@
  * much as a small layer; a pause is 40 to 140 cycles, so they spin for some 20 to 100 us. */
 enum { SPINS = 2000 };
 
+/* Each thread has a share of the items, [next, end), and helps the others when its own is done. A thread so meets the
+ * same items in every call of a layer, whose pixels and weights its own cache still has: `mobilenet_1x1_32-64@112` on two
+ * threads 0.236 to 0.140 ms. Apart by two cache lines, which processors fetch together. */
+typedef struct {
+    _Alignas(128) atomic_ptrdiff_t next;
+    ptrdiff_t end;
+} share;
+
+static share shares[FC_MAX_THREADS];
+
 static struct {
     pthread_mutex_t taken; /* held by the call that has the pool */
     pthread_mutex_t lock;  /* guards `started`, `quit` and the sleep of workers */
@@ -27,18 +37,24 @@ static struct {
 
     fc_work_fn *work; /* the call, published by `generation` */
     void *job;
-    ptrdiff_t items;
     int wanted;
     atomic_uint generation;
-    atomic_ptrdiff_t next;
     atomic_int busy; /* workers that have not finished the call */
 } pool = {.taken = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 
+static void share_items(ptrdiff_t items, ptrdiff_t threads) {
+    ptrdiff_t first = 0;
+    for (ptrdiff_t i = 0; i < threads; i++) {
+        atomic_store(&shares[i].next, first);
+        first += items / threads + (i < items % threads);
+        shares[i].end = first;
+    }
+}
+
 static void take_items(ptrdiff_t worker) {
-    for (;;) {
-        const ptrdiff_t item = atomic_fetch_add(&pool.next, 1);
-        if (item >= pool.items) return;
-        pool.work(pool.job, item, worker);
+    for (int i = 0; i < pool.wanted; i++) {
+        share *s = &shares[(worker + i) % pool.wanted];
+        for (ptrdiff_t item; (item = atomic_fetch_add(&s->next, 1)) < s->end;) pool.work(pool.job, item, worker);
     }
 }
 
@@ -114,9 +130,8 @@ void fc_parallel(fc_work_fn *work, void *job, ptrdiff_t items, ptrdiff_t threads
     start_workers((int)threads);
     pool.work = work;
     pool.job = job;
-    pool.items = items;
     pool.wanted = (int)threads;
-    atomic_store(&pool.next, 0);
+    share_items(items, threads);
     publish();
     take_items(0);
     while (atomic_load(&pool.busy)) PAUSE();

@@ -72,14 +72,23 @@ cdef void multiply(const Job *job, const Item *item, const Packed *packed, const
 
 
 cdef void panel_item(const Job *job, const Item *item, Py_ssize_t number) noexcept nogil:
-    """Some tiles of the flattened grid: a panel of pixels is packed for each, block by block of the sum."""
-    cdef Py_ssize_t columns = job.kernels.columns, g, b, p, count, n_runs, column
-    cdef Py_ssize_t first = job.tiles * number // job.blocks * columns
-    cdef Py_ssize_t end = min(job.pixels, job.tiles * (number + 1) // job.blocks * columns)
+    """Some tiles of the flattened grid: panels of pixels are packed for them, block by block of the sum."""
+    cdef Py_ssize_t columns = job.panel_tiles * job.kernels.columns, g, b, p, count, n_runs, column
+    cdef const Span *span = job.span
+    cdef Py_ssize_t first, end, blocks
     cdef fc_run *runs = <fc_run *>(item.pixels + job.list_offset)
     cdef fc_image image = job.image
     cdef const Packed *packed
     cdef const Block *block
+    while number >= span[1].first_block:
+        span += 1
+    blocks = span[1].first_block - span.first_block
+    number -= span.first_block
+    first = span.tiles * number // blocks * job.kernels.columns
+    end = min(span.pixels, span.tiles * (number + 1) // blocks * job.kernels.columns)
+    if job.spans > 1:
+        image.grid[2] = span.w1 - span.w0
+        image.origin[2] += span.w0 * image.step[2]
     for g in range(job.n_groups):
         packed = job.packed + g
         for b in range(packed.blocks):
@@ -94,13 +103,13 @@ cdef void panel_item(const Job *job, const Item *item, Py_ssize_t number) noexce
                     multiply(job, item, packed, block, column, count, runs, 1,
                              <const char *>image.pixels + p * job.itemsize, job.image_row)
                 else:
-                    n_runs = job.kernels.pack_panel(item.pixels, &image, packed.group.offset + 3 * block.t0,
-                                                    block.t1 - block.t0, block.c1 - block.c0, p, count,
-                                                    job.skip_dead, runs)
+                    n_runs = job.kernels.pack_panel(item.pixels, job.panel_pitch, &image,
+                                                    packed.group.offset + 3 * block.t0, block.t1 - block.t0,
+                                                    block.c1 - block.c0, p, count, job.skip_dead, runs)
                     multiply(job, item, packed, block, column, count, runs, n_runs, item.pixels, job.panel_row)
                 p += columns
     if job.aside:
-        store_pixels(job, item, first, end)
+        store_pixels(job, item, span, first, end)
 
 
 cdef struct Strip:              # padded input rows: [channel][plane][row][w modulo step][pitch]

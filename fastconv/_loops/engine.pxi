@@ -12,6 +12,12 @@ cdef struct Packed:             # one group of phases: its weights, and how rows
     Py_ssize_t *unit            # first panel of each unit, and the end
 
 
+cdef struct Span:               # a range of output columns, all rows: an image of its own for panels
+    Py_ssize_t w0, w1
+    Py_ssize_t pixels, tiles
+    Py_ssize_t first_block      # blocks of the spans before it
+
+
 cdef struct Job:
     const fc_real_kernels *kernels
     const fc_byte_kernels *movers
@@ -35,7 +41,10 @@ cdef struct Job:
     Py_ssize_t[3] out_step
 
     Py_ssize_t images, unit_ranges, blocks, items, threads
-    Py_ssize_t pixels, tiles                                # panels: flat positions and tiles of the grid
+    Py_ssize_t pixels                                       # flat positions of the grid
+    Span[16] span                                           # panels: ranges of its columns,
+    Py_ssize_t spans                                        # mostly one; a last one has only first_block, the end
+    Py_ssize_t panel_tiles, panel_pitch                     # tiles that are packed at once, and elements of a row
     Py_ssize_t rows, row_blocks, columns, column_blocks     # strips: block size and number of blocks
     Py_ssize_t item_pixels, item_channels                   # the most of an item
     Py_ssize_t item_tiles
@@ -115,7 +124,7 @@ cdef class Engine:
         return kept.at
 
     cdef bint _strips_pay(self):
-        """Few outputs per pixel, several taps, and a strip that can be made small.
+        """Few outputs per pixel or few channels, several taps, and a strip that can be made small.
 
         Looks at taps and weights only, never at the image: the choice decides the order of the sum.
         """
@@ -125,20 +134,27 @@ cdef class Engine:
         for i in range(self.phases.n_groups):
             most = max(most, self.phases.group[i].phases * job.outputs)
         smallest = (64 * step + job.reach.span_w) * (rows + 1) * job.reach.planes * self._strip_channels()
-        return most <= NARROW_ROWS and job.reach.taps > 1 and smallest * job.itemsize <= STRIP_LIMIT
+        if most > NARROW_ROWS and job.channels > FEW_CHANNELS:
+            return False
+        return job.reach.taps > 1 and smallest * job.itemsize <= STRIP_LIMIT
 
     cdef Py_ssize_t _strip_channels(self):
         """Channels of a strip: a block of the sum for the group with the most taps."""
         return max(1, min(self.template.channels, FC_BLOCK_K // max(self.template.reach.taps, 1)))
 
     cdef int _cut_units(self) except -1:
-        """Units of whole output channels with all their phases, of about UNIT_PANELS panels in the largest group."""
+        """Units of whole output channels with all their phases, of UNIT_PANELS panels or more in the largest group.
+
+        A power of two, so that they can be shared out evenly.
+        """
         cdef Job *job = &self.template
         cdef Py_ssize_t most = 1
         for i in range(self.phases.n_groups):
             most = max(most, self.phases.group[i].phases)
         share = max(1, UNIT_PANELS * job.kernels.rows // most)
-        job.units = ceil_div(job.outputs, share)
+        job.units = 1
+        while 2 * job.units * share <= job.outputs:
+            job.units *= 2
         job.unit_channel = self.table([job.outputs * u // job.units for u in range(job.units + 1)])
         return 0
 
@@ -148,7 +164,8 @@ cdef class Engine:
         if self.template.strips:            # all groups cut alike, since they share the strip
             channels, cuts_t = self._strip_channels(), self._cut_taps(group)
         else:
-            channels, taps = FC_BLOCK_K, max(1, FC_BLOCK_K // max(1, self.template.channels))
+            taps = min(FC_BLOCK_K, max(1, group.taps))
+            channels = max(1, FC_BLOCK_K // taps)
             t_parts = max(1, ceil_div(group.taps, taps))
             cuts_t = [group.taps * i // t_parts for i in range(t_parts + 1)]
         c_parts = max(1, ceil_div(self.template.channels, channels))
@@ -333,7 +350,10 @@ cdef class Engine:
         return pixels * job.n_phases * job.item_channels * job.itemsize if job.aside else 0
 
     cdef int _cut_units_of_items(self, Job *job, Py_ssize_t ranges) except -1:
+        """At least `ranges` shares of the units if there are as many, within an eighth of equal."""
         job.unit_ranges = max(1, min(ranges, job.units))
+        while 8 * job.unit_ranges * ceil_div(job.units, job.unit_ranges) > 9 * job.units:
+            job.unit_ranges += 1
         job.item_channels = max([self.template.unit_channel[job.units * (i + 1) // job.unit_ranges]
                                  - self.template.unit_channel[job.units * i // job.unit_ranges]
                                  for i in range(job.unit_ranges)])
@@ -342,20 +362,73 @@ cdef class Engine:
     cdef int _cut_panels(self, Job *job) except -1:
         cdef Py_ssize_t columns = job.kernels.columns, shares = job.images * job.groups
         cdef Py_ssize_t wanted = 4 * job.threads if job.threads > 1 else 1
-        job.tiles = ceil_div(job.pixels, columns)
-        job.item_tiles = min(ITEM_TILES, job.tiles)
+        cdef Py_ssize_t tiles = 0, blocks = 0, i
+        self._cut_columns(job)
+        for i in range(job.spans):
+            job.span[i].tiles = ceil_div(job.span[i].pixels, columns)
+            tiles += job.span[i].tiles
+        job.item_tiles = min(ITEM_TILES, tiles)
         self._cut_units_of_items(job, ceil_div(job.outputs * job.n_phases, ITEM_ROWS))
-        while job.item_tiles > 1 and (shares * job.unit_ranges * ceil_div(job.tiles, job.item_tiles) < wanted
+        while job.item_tiles > 1 and (shares * job.unit_ranges * ceil_div(tiles, job.item_tiles) < wanted
                                       or self._aside_bytes(job, job.item_tiles * columns) > OUTPUT_BYTES):
             job.item_tiles -= 1
-        while job.unit_ranges < job.units and (shares * job.unit_ranges * job.tiles < wanted
+        while job.unit_ranges < job.units and (shares * job.unit_ranges * tiles < wanted
                                                or self._aside_bytes(job, columns) > OUTPUT_BYTES):
             self._cut_units_of_items(job, job.unit_ranges + 1)
-        # The same number of blocks for every thread: 98 tiles are 14 blocks of 7 for two, not 13 of up to 8.
-        job.blocks = ceil_div(ceil_div(job.tiles, job.item_tiles), job.threads) * job.threads
-        job.blocks = min(job.blocks, job.tiles)
+        for i in range(job.spans):
+            # The same number of blocks for every thread: 98 tiles are 14 blocks of 7 for two, not 13 of up to 8.
+            job.span[i].first_block, tiles = blocks, job.span[i].tiles
+            blocks += min(tiles, ceil_div(ceil_div(tiles, job.item_tiles), job.threads) * job.threads)
+        job.span[job.spans].first_block = job.blocks = blocks
         job.item_pixels = job.item_tiles * columns
+        # Short sums leave room for several tiles, if their output rows are long: fewer, longer reads and writes.
+        job.panel_tiles = 1
+        if job.image.grid[2] >= columns and job.spans == 1:
+            job.panel_tiles = max(1, min(job.item_tiles, FC_BLOCK_K // max(1, self._longest_block())))
+        job.panel_pitch = columns if job.panel_tiles == 1 else job.panel_tiles * columns + job.kernels.lanes
         return 0
+
+    cdef int _cut_columns(self, Job *job) except -1:
+        """One span, or one for each set of taps that meet the image, where an eighth of the products are dead.
+
+        Rows of a tile share what is dead above and below, but 33 columns and taps 18 apart have a live tap in any tile.
+        """
+        cdef Py_ssize_t grid = job.grid[2], step = job.image.step[2], size = job.image.size[2], i, t, at, lo, hi
+        cdef Py_ssize_t low = job.image.origin[2] + job.reach.low_w, dead = 0, products = 0
+        cdef Py_ssize_t beyond = max(0, -low) + max(0, low + job.reach.span_w + (grid - 1) * step - size + 1)
+        cdef const Group *group
+        job.spans, job.span[0] = 1, Span(0, grid, job.pixels, 0, 0)
+        if not job.skip_dead or 8 * beyond <= grid * step:      # all taps at once leave out no more than these
+            return 0
+        edges = {0, grid}
+        for i in range(job.n_groups):
+            group = job.packed[i].group
+            for t in range(group.taps):
+                at = job.image.origin[2] + group.offset[3 * t + 2]
+                lo = min(grid, ceil_div(max(0, -at), step))
+                hi = max(lo, min(grid, ceil_div(max(0, size - at), step)))
+                edges |= {lo, hi}
+                dead += group.phases * (grid - (hi - lo))
+                products += group.phases * grid
+        cuts = sorted(edges)
+        least = min([b - a for a, b in zip(cuts, cuts[1:])]) * (job.pixels // grid)
+        if 8 * dead <= products or len(cuts) > 16 or least < job.kernels.columns:
+            return 0
+        if job.channels * dead < DEAD_PRODUCTS * job.n_phases * grid:
+            return 0
+        job.spans, job.aside = len(cuts) - 1, 1
+        for i in range(job.spans):
+            lo, hi = cuts[i], cuts[i + 1]
+            job.span[i] = Span(lo, hi, job.pixels // grid * (hi - lo), 0, 0)
+        return 0
+
+    cdef Py_ssize_t _longest_block(self):
+        cdef Py_ssize_t longest = 1, i, b
+        for i in range(self.template.n_groups):
+            for b in range(self.packed[i].blocks):
+                block = self.packed[i].block + b
+                longest = max(longest, (block.c1 - block.c0) * (block.t1 - block.t0))
+        return longest
 
     cdef Py_ssize_t _strip_bytes(self, const Job *job, Py_ssize_t rows, Py_ssize_t columns):
         return (self._strip_channels() * job.reach.planes * strip_rows(job, rows) * job.image.step[2]
@@ -391,7 +464,7 @@ cdef class Engine:
             pixels = self._strip_bytes(job, job.rows, job.columns)
             lists = 3 * FC_BLOCK_K * sizeof(Py_ssize_t)
         else:
-            pixels = (FC_BLOCK_K + 2) * job.kernels.columns * job.itemsize
+            pixels = (self._longest_block() * job.panel_pitch + 2 * job.kernels.columns) * job.itemsize
             lists = (FC_BLOCK_K + 1) * sizeof(fc_run)
         job.aside_offset = ceil_div(pixels, 64) * 64
         job.list_offset = job.aside_offset + ceil_div(self._aside_bytes(job, job.item_pixels), 64) * 64
@@ -403,7 +476,7 @@ cdef class Engine:
     cdef int _prepare_store(self, Job *job) except -1:
         cdef Py_ssize_t i
         for i in range(FC_BLOCK_K):
-            job.panel_row[i] = i * job.kernels.columns
+            job.panel_row[i] = i * job.panel_pitch
             job.image_row[i] = i * job.image.channel
         job.shuffle_table = NULL
         if job.aside and self.phases.complete and 2 <= job.out_step[2] <= FC_MAX_WAYS:

@@ -1,12 +1,13 @@
 """From outputs built aside, phase by phase, to their interleaved places in y."""
 
-cdef void store_pixels(const Job *job, const Item *item, Py_ssize_t first, Py_ssize_t end) noexcept nogil:
-    """Cuts flat grid positions at row ends."""
-    cdef Py_ssize_t p = first, w, h, d, count
+cdef void store_pixels(const Job *job, const Item *item, const Span *span, Py_ssize_t first,
+                       Py_ssize_t end) noexcept nogil:
+    """Cuts flat positions of a span at row ends."""
+    cdef Py_ssize_t p = first, width = span.w1 - span.w0, w, h, d, count
     while p < end:
-        w, h, d = p % job.grid[2], p // job.grid[2] % job.grid[1], p // job.grid[2] // job.grid[1]
-        count = min(job.grid[2] - w, end - p)
-        store_segment(job, item, d, h, w, count, p - first)
+        w, h, d = p % width, p // width % job.grid[1], p // width // job.grid[1]
+        count = min(width - w, end - p)
+        store_segment(job, item, d, h, span.w0 + w, count, p - first)
         p += count
 
 

@@ -178,7 +178,8 @@ cdef void multiply_taps(const Taps *job, const Item *product, Py_ssize_t d, Py_s
     image.origin[2] = job.base + w
     image.grid[1], image.grid[2] = count, job.pitch
     products.pixels = count * job.pitch
-    products.tiles, products.blocks = ceil_div(products.pixels, products.kernels.columns), 1
+    products.span[0] = Span(0, job.pitch, products.pixels, ceil_div(products.pixels, products.kernels.columns), 0)
+    products.spans = products.blocks = products.span[1].first_block = 1
     item.c += (job.left + first * job.pitch) * products.itemsize
     panel_item(&products, &item, 0)
 

@@ -53,10 +53,11 @@ typedef int fc_pack_weights_fn(void *a, const void *w, fc_index rows, const fc_i
                                const fc_index *k_offset);
 
 /* kernels/panel.h: gathers count pixels from flat output position `pixel` on, one row per tap and channel, taps
- * outermost; tap_offset holds (d, h, w) per tap. Returns the number of runs written; with skip_dead, rows that would be
- * zero throughout are left out. */
-typedef fc_index fc_pack_panel_fn(void *panel, const fc_image *image, const fc_index *tap_offset, fc_index taps,
-                                  fc_index channels, fc_index pixel, fc_index count, int skip_dead, fc_run *runs);
+ * outermost and rows `pitch` apart; tap_offset holds (d, h, w) per tap. Returns the number of runs written; with
+ * skip_dead, rows that would be zero throughout are left out. */
+typedef fc_index fc_pack_panel_fn(void *panel, fc_index pitch, const fc_image *image, const fc_index *tap_offset,
+                                  fc_index taps, fc_index channels, fc_index pixel, fc_index count, int skip_dead,
+                                  fc_run *runs);
 
 /* kernels/strip.h: input rows, zero-padded and split by the position modulo step, into step rows of `pitch` each. */
 typedef void fc_pack_strip_fn(void *strip, fc_index strip_row, fc_index pitch, const void *row, fc_index row_pitch,
@@ -129,7 +130,7 @@ typedef void fc_deinterleave_fn(void *const *coarse, const void *fine, fc_index 
 typedef struct {
     fc_index lanes;   /* elements of a vector */
     fc_index rows;    /* most rows of a gemm tile */
-    fc_index columns; /* columns of a packed panel: two vectors */
+    fc_index columns; /* columns of a gemm tile: two vectors */
     fc_index narrow;  /* up to this many rows a tile may be four vectors wide */
 #define FC_REAL_KERNEL(family) fc_##family##_fn *family;
 #define FC_SINGLE_KERNEL(family) fc_##family##_fn *family; /* NULL in the table of float64 */

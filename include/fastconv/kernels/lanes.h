@@ -21,20 +21,27 @@ typedef struct {
     m_t mask, mask_high;
 } FC_WORD(fetch);
 
-FC_INLINE void FC_WORD(plan_fetch)(FC_WORD(fetch) * f, fc_index to, fc_index from, uint32_t bits, fc_index step) {
+/* Plans `count` lanes from input position w on; returns whether any of them lies in [0, width).
+ *
+ * No branches for steps 1 and 2: a plan is made for each tap and serves few channels where a layer has few. Step 2 loads
+ * the odd positions between its lanes as well, where they lie in the row.
+ */
+FC_INLINE int FC_WORD(plan_fetch)(FC_WORD(fetch) * f, fc_index to, fc_index from, fc_index w, const fc_index step,
+                                  fc_index width, fc_index count) {
     f->to = to;
-    f->from = from;
-    f->bits = bits;
-    f->mask = f->mask_high = v_mask(bits);
-    if (step == 2) { /* lane i is element 2i of the low load; V_LANES/2 + i is element 2i + 1 of the high one */
-        uint32_t low = 0, high = 0;
-        for (int i = 0; i < V_LANES / 2; i++) {
-            low |= (bits >> i & 1) << (2 * i);
-            high |= (bits >> (V_LANES / 2 + i) & 1) << (2 * i + 1);
-        }
-        f->mask = v_mask(low);
-        f->mask_high = v_mask(high);
+    if (step > 2) {
+        f->bits = FC_WORD(inside)(w, step, width, count);
+        f->from = f->bits ? from : 0;
+        return f->bits != 0;
     }
+    const fc_index lo = FC_WORD(min)(FC_WORD(max)(-w, 0), 2 * V_LANES);
+    const fc_index hi = FC_WORD(max)(FC_WORD(min)(width - w, (count - 1) * step + 1), lo);
+    const uint64_t bits = ((uint64_t)1 << hi) - ((uint64_t)1 << lo);
+    f->from = bits ? from : 0;
+    f->mask = v_mask((uint32_t)(bits & (((uint64_t)1 << V_LANES) - 1)));
+    if (step == 1) return bits != 0;
+    f->mask_high = v_mask((uint32_t)(bits >> (V_LANES - 1)));
+    return (bits & 0x5555555555555555) != 0;
 }
 
 FC_INLINE v_t FC_WORD(fetch_vector)(const real *row, const FC_WORD(fetch) * f, fc_index step) {

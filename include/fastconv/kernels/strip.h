@@ -14,9 +14,8 @@ FC_INLINE void FC_WORD(strip_edges)(real *to, fc_index strip_row, const real *ro
                                     fc_index end, fc_index count) {
     for (fc_index j = begin; j < end; j += V_LANES) {
         const fc_index at = first + j * step;
-        const uint32_t bits = FC_WORD(inside)(at, step, width, FC_WORD(min)(V_LANES, count - j));
         FC_WORD(fetch) f;
-        FC_WORD(plan_fetch)(&f, j, at, bits, step);
+        FC_WORD(plan_fetch)(&f, j, at, at, step, width, FC_WORD(min)(V_LANES, count - j));
         for (fc_index r = 0; r < rows; r++)
             v_store(to + r * strip_row + j, FC_WORD(fetch_vector)(row + r * row_pitch, &f, step));
     }
@@ -31,7 +30,7 @@ FC_INLINE void FC_WORD(strip_phase)(real *to, fc_index strip_row, const real *ro
     FC_WORD(fetch) f;
     FC_WORD(strip_edges)(to, strip_row, row, row_pitch, rows, width, first, step, 0, FC_WORD(min)(begin, count), count);
     FC_WORD(strip_edges)(to, strip_row, row, row_pitch, rows, width, first, step, end, count, count);
-    FC_WORD(plan_fetch)(&f, 0, 0, UINT32_MAX, step);
+    FC_WORD(plan_fetch)(&f, 0, 0, 0, step, V_LANES * step, V_LANES);
     for (fc_index r = 0; r < rows; r++) {
         const real *from = row + r * row_pitch + first;
         for (fc_index j = begin; j < end; j += V_LANES) {

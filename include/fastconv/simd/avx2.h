@@ -39,7 +39,6 @@ FC_INLINE v_t v_load_or(const real *p, m_t m, v_t v) {
 FC_INLINE void v_store_m(real *p, m_t m, v_t v) { FC_AVX(maskstore)(p, m, v); }
 FC_INLINE v_t v_add(v_t a, v_t b) { return FC_AVX(add)(a, b); }
 FC_INLINE v_t v_sub(v_t a, v_t b) { return FC_AVX(sub)(a, b); }
-FC_INLINE v_t v_mul(v_t a, v_t b) { return FC_AVX(mul)(a, b); }
 FC_INLINE v_t v_fma(v_t a, v_t b, v_t c) { return FC_AVX(fmadd)(a, b, c); }
 FC_INLINE v_t v_fnma(v_t a, v_t b, v_t c) { return FC_AVX(fnmadd)(a, b, c); }
 FC_INLINE v_t v_fma_at(const real *p, v_t b, v_t c) { return v_fma(v_set1(*p), b, c); }

@@ -26,7 +26,6 @@ FC_INLINE v_t v_load_or(const real *p, m_t m, v_t v) { return FC_AVX512(mask_loa
 FC_INLINE void v_store_m(real *p, m_t m, v_t v) { FC_AVX512(mask_storeu)(p, m, v); }
 FC_INLINE v_t v_add(v_t a, v_t b) { return FC_AVX512(add)(a, b); }
 FC_INLINE v_t v_sub(v_t a, v_t b) { return FC_AVX512(sub)(a, b); }
-FC_INLINE v_t v_mul(v_t a, v_t b) { return FC_AVX512(mul)(a, b); }
 FC_INLINE v_t v_fma(v_t a, v_t b, v_t c) { return FC_AVX512(fmadd)(a, b, c); }
 FC_INLINE v_t v_fnma(v_t a, v_t b, v_t c) { return FC_AVX512(fnmadd)(a, b, c); }
 FC_INLINE v_t v_fma_at(const real *p, v_t b, v_t c) {

@@ -12,7 +12,6 @@
 #undef v_store_m
 #undef v_add
 #undef v_sub
-#undef v_mul
 #undef v_fma
 #undef v_fnma
 #undef v_fma_at

@@ -12,7 +12,6 @@
  *   v_store_m(p, m, v)     lanes off are not written
  *   v_add(a, b)            a + b
  *   v_sub(a, b)            a - b
- *   v_mul(a, b)            a * b
  *   v_fma(a, b, c)         a*b + c; rounded once where the instruction set can, twice in the baseline
  *   v_fnma(a, b, c)        c - a*b, rounded likewise
  *   v_fma_at(p, b, c)      p[0]*b + c, the factor taken from memory by the multiply-add itself where that exists
@@ -37,7 +36,6 @@
 #define v_store_m FC_WORD(v_store_m)
 #define v_add FC_WORD(v_add)
 #define v_sub FC_WORD(v_sub)
-#define v_mul FC_WORD(v_mul)
 #define v_fma FC_WORD(v_fma)
 #define v_fnma FC_WORD(v_fnma)
 #define v_fma_at FC_WORD(v_fma_at)
