@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import lru_cache
-from math import prod
+from math import inf, prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .geometry import Convolution, TransposedConvolution
@@ -77,8 +77,9 @@ def choose(
     if compute.name != "float32":
         return Choice("direct", why=f"{compute.name} is always direct")
     axes, in_step, out_step = operator.phases()
+    waves, rows = _fourier_cost(operator, size)
     if not _has_tiles(operator, axes, in_step, out_step, lanes):
-        if isinstance(operator, Convolution) and (rows := fourier_rows(operator, size)):
+        if waves < inf:
             return Choice("fourier", (rows,), "the kernel is large, the channels are few")
         return Choice("direct", why="nothing faster is known for this kernel")
     grid = _grid(operator, size, out_step)
@@ -87,6 +88,8 @@ def choose(
     direct = _direct_cost(operator, axes, grid, size)
     costs = {points: _tiled_cost(operator, axes, grid, points, 2 * lanes) for points in POINTS if _fits(axes, points)}
     points = min(costs, key=costs.__getitem__)
+    if waves < min(costs[points], direct):
+        return Choice("fourier", (rows,), f"estimated {waves:.2g} multiply-adds, {costs[points]:.2g} in tiles")
     if costs[points] >= direct:
         return Choice("direct", why=f"estimated {direct:.2g} multiply-adds, {costs[points]:.2g} in tiles")
     if _workspace(operator, axes, grid, points, lanes) > WORKSPACE:
@@ -218,21 +221,24 @@ def taps_first(operator: TransposedConvolution) -> bool:
     return outputs * alike <= NARROW_ROWS and channels >= 16 * (outputs + 1)
 
 
-def fourier_rows(operator: Convolution, size: tuple[int, ...] | None) -> int:
-    """Return the rows of the transforms that cost least along h, 0 if computing directly costs less."""
-    if len(operator.kernel) != 2 or (operator.stride, operator.dilation[0], prod(operator.factor)) != ((1, 1), 1, 1):
-        return 0
-    rows = operator.output(size, None)[0][0] if size else 4096
+def _fourier_cost(operator: Convolution | TransposedConvolution, size: tuple[int, ...] | None) -> tuple[float, int]:
+    """Return what Fourier transforms along h cost where the direct way costs more, and how many rows they have."""
+    if not isinstance(operator, Convolution) or len(operator.kernel) != 2 or prod(operator.factor) > 1:
+        return inf, 0
+    if operator.stride != (1, 1) or operator.dilation[0] > 1:
+        return inf, 0
+    rows, columns = operator.output(size or (LARGE, LARGE), None)[0]
     taps_h, taps_w = operator.kernel
     outputs, channels = operator.core_channels
     reach = 64 + operator.dilation[1] * (taps_w - 1)
 
     def cost(length: int) -> float:
-        """Count multiply-adds a column of the output."""
         tiles = -(-rows // (2 * (length - taps_h + 1)))
         return tiles * length * (FOURIER_PRODUCT * taps_w * outputs * channels + FOURIER_NUMBER * (outputs + channels))
 
     small = (n for n in FOURIER_SIZES if n >= taps_h and n * (channels * reach + outputs * 64) * 8 <= FOURIER_BYTES)
     best = min(small, key=cost, default=0)
     direct = DIRECT_PRODUCT * taps_h * taps_w * outputs * channels + DIRECT_NUMBER * (outputs + channels)
-    return best if best and cost(best) < rows * direct else 0
+    if not best or cost(best) >= rows * direct:
+        return inf, 0
+    return operator.groups * columns * cost(best), best

@@ -8,8 +8,8 @@ import pytest
 import fastconv
 
 # Bytes of a thread. Direct: a panel or a strip, and at most 1 MiB of outputs before they are interleaved. Winograd:
-# some tiles of all channels, transformed, and outputs before they are interleaved.
-WORKSPACE = {"direct": 2 << 20, "winograd": 12 << 20}
+# some tiles of all channels, transformed, and outputs before they are interleaved. Fourier: spectra of some columns.
+WORKSPACE = {"direct": 2 << 20, "winograd": 12 << 20, "fourier": 2 << 20}
 MARGIN = 8 << 20  # bytes that the process grows by at a large call besides: thread stacks, Python, NumPy
 
 
