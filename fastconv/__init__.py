@@ -1,10 +1,21 @@
-"""Convolution, dilated and transposed convolution, and pixel shuffle, for NumPy arrays on the CPU."""
+"""Convolution, dilated and transposed convolution, pixel shuffle and pooling, for NumPy arrays on the CPU."""
 
 from . import geometry
 from ._config import get_num_threads, set_num_threads, show_config, threads
 from ._version import __version__
 from .conv import conv1d, conv2d, conv3d
 from .plan import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, SubpixelConv2d
+from .pool import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+)
 from .shuffle import pixel_shuffle, pixel_unshuffle, subpixel_conv2d
 from .transposed import conv_transpose1d, conv_transpose2d, conv_transpose3d
 
@@ -17,6 +28,12 @@ __all__ = [
     "ConvTranspose3d",
     "SubpixelConv2d",
     "__version__",
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -25,6 +42,9 @@ __all__ = [
     "conv_transpose3d",
     "geometry",
     "get_num_threads",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
     "pixel_shuffle",
     "pixel_unshuffle",
     "set_num_threads",

@@ -14,7 +14,8 @@ The loops lie beside this file, one family each, in _loops/*.pxi; they are compi
 drawn in include/fastconv/README.md.
 """
 
-from libc.stdint cimport uintptr_t
+from libc.math cimport INFINITY
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
@@ -40,6 +41,7 @@ cdef extern from *:
 
 ctypedef void *void_pointer
 ctypedef const void *const_pointer
+ctypedef long double long_double
 
 ctypedef fused real:
     float
@@ -143,6 +145,7 @@ include "_loops/direct.pxi"
 include "_loops/store.pxi"
 include "_loops/winograd.pxi"
 include "_loops/shuffle.pxi"
+include "_loops/pool.pxi"
 
 
 # ---------------------------------------------------------------------------------------------- ceilings

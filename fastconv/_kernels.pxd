@@ -43,6 +43,13 @@ cdef extern from "fastconv/kernels.h" nogil:
         int (*winograd_output)(fc_index, fc_index, fc_index, fc_index, const void *, fc_index, const void *, fc_index,
                                fc_index, const void *, void *, fc_index, fc_index, fc_index) noexcept nogil
         fc_index (*fma_peak)(fc_index, void *) noexcept nogil
+        void (*max_rows)(void *, const void *, fc_index, fc_index, fc_index, fc_index, fc_index) noexcept nogil
+        void (*sum_rows)(void *, const void *, fc_index, fc_index, fc_index, fc_index, fc_index) noexcept nogil
+        void (*max_taps)(void *, const void *, fc_index, fc_index, fc_index, fc_index) noexcept nogil
+        void (*mean_taps)(void *, const void *, fc_index, fc_index, fc_index, const void *, double) noexcept nogil
+        void (*max_runs)(void *, const void *, const fc_index *, const fc_index *, fc_index, fc_index) noexcept nogil
+        void (*mean_runs)(void *, const void *, const fc_index *, const fc_index *, fc_index, const void *,
+                          double) noexcept nogil
 
     ctypedef struct fc_byte_kernels:
         void (*interleave)(void *, const void *const *, fc_index, fc_index, fc_index, fc_index,

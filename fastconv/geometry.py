@@ -26,6 +26,7 @@ __all__ = [
     "conv_transpose_output_size",
     "effective_kernel_size",
     "output_padding_for",
+    "pool_output_size",
     "same_padding",
 ]
 
@@ -114,6 +115,40 @@ def shuffle_factors(name: str, value: Ints, ndim: int | None) -> tuple[int, ...]
     if prod(factors) > MAX_SIZE:
         raise ValueError(f"the product of {name} {factors} is over 2**63 - 1")
     return factors
+
+
+class PoolRule(NamedTuple):
+    """The arguments of a pooling, one entry or pair per spatial axis."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: Pairs
+    dilation: tuple[int, ...]
+    ceil_mode: bool
+
+
+def pool_rule(
+    ndim: int, kernel_size: Ints, stride: Ints | None, padding: PadLike, dilation: Ints, ceil_mode: bool
+) -> PoolRule:
+    """Check the arguments of a pooling. A stride of None, or an empty one, is the kernel size."""
+    kernel = per_axis("kernel_size", kernel_size, ndim)
+    if stride is not None and _is_sequence(stride):
+        stride = tuple(stride)  # type: ignore[arg-type]
+    steps = kernel if stride is None or stride == () else per_axis("stride", stride, ndim)
+    if isinstance(padding, str):
+        raise ValueError(f"padding={padding!r} has no meaning for a pooling: give numbers")
+    pads = padding_pairs(padding, ndim)
+    for axis, (k, ends) in enumerate(zip(kernel, pads, strict=True)):
+        if max(ends) > k // 2:
+            raise ValueError(f"padding must be at most half of the kernel size {k} on spatial axis {axis}, got {ends}")
+    return PoolRule(kernel, steps, pads, per_axis("dilation", dilation, ndim), as_bool("ceil_mode", ceil_mode))
+
+
+def as_bool(name: str, value: object) -> bool:
+    """Return `value` as a bool. NumPy's bools are welcome; numbers are refused."""
+    if type(value).__name__ not in ("bool", "bool_"):
+        raise TypeError(f"{name} takes True or False, got {value!r}")
+    return bool(value)
 
 
 def _whole(name: str, value: object) -> int:
@@ -291,6 +326,56 @@ def conv_transpose_output_size(
     return _as_given(input_size, _transposed_sizes(i, k, s, pads, extra, d))
 
 
+def pool_output_size(
+    input_size: Ints,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: PadLike = 0,
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+) -> int | tuple[int, ...]:
+    """Return the spatial size of a pooling's output, ``(I + p_lo + p_hi - d * (K - 1) - 1) // S + 1``.
+
+    With `ceil_mode` the quotient is rounded up, so that a last window may hang over the end of the padding; but a
+    window that would start in the padding at the end, or behind it, is left out.
+
+    Parameters
+    ----------
+    input_size, kernel_size, dilation : int or tuple of int
+        Of one axis, or of every axis. An int or a tuple of one stands for every axis of `input_size`.
+    stride : int or tuple of int, optional
+        The kernel size if not given.
+    padding : int, ints per axis or (lo, hi) pairs per axis
+        At most half of the kernel size at each end.
+    ceil_mode : bool
+        Round the number of windows up.
+
+    Returns
+    -------
+    int, or a tuple when `input_size` is one.
+
+    Raises
+    ------
+    ValueError
+        If no window fits into the padded input, or a padding is over half of the kernel.
+
+    References
+    ----------
+    torch.nn.MaxPool2d. ONNX operator specification, MaxPool.
+
+    Examples
+    --------
+    >>> from fastconv.geometry import pool_output_size
+    >>> pool_output_size(112, 3, stride=2, padding=1)
+    56
+    >>> pool_output_size((5, 6), 2), pool_output_size((5, 6), 2, ceil_mode=True)
+    ((2, 3), (3, 3))
+    """
+    size = int_entries("input_size", input_size, 0)
+    rule = pool_rule(len(size), kernel_size, stride, padding, dilation, ceil_mode)
+    return _as_given(input_size, _pool_sizes(size, rule))
+
+
 def output_padding_for(
     output_size: Ints, input_size: Ints, kernel_size: Ints, stride: Ints = 1, padding: PadLike = 0, dilation: Ints = 1
 ) -> int | tuple[int, ...]:
@@ -367,6 +452,31 @@ def _conv_sizes(size: tuple, kernel: tuple, stride: tuple, pads: Pairs, dilation
             )
         outputs.append((padded - span) // s + 1)
     return tuple(outputs)
+
+
+def _pool_sizes(size: tuple[int, ...], rule: PoolRule) -> tuple[int, ...]:
+    spans = _spans(rule.kernel, rule.dilation)
+    outputs = []
+    for axis, (i, span, s, (lo, hi)) in enumerate(zip(size, spans, rule.stride, rule.padding, strict=True)):
+        padded = i + lo + hi
+        if padded > MAX_SIZE:
+            raise ValueError(f"padding {(lo, hi)} makes spatial axis {axis} of the input longer than 2**63 - 1")
+        _check_pool_size(axis, i)
+        room = padded - span + (s - 1 if rule.ceil_mode else 0)
+        if room < 0:
+            raise ValueError(
+                f"kernel is larger than the padded input on spatial axis {axis}: it spans {span} positions (size "
+                f"{rule.kernel[axis]}, dilation {rule.dilation[axis]}), the input has {padded} (size {i}, padding "
+                f"{(lo, hi)})"
+            )
+        count = room // s + 1
+        outputs.append(count - 1 if rule.ceil_mode and (count - 1) * s >= i + lo else count)
+    return tuple(outputs)
+
+
+def _check_pool_size(axis: int, size: int) -> None:
+    if size < 1:
+        raise ValueError(f"input has size {size} on spatial axis {axis}, expected at least 1: a window needs an entry")
 
 
 def _transposed_sizes(
@@ -646,8 +756,12 @@ def placement(
     size, origin = operator.output(shape[-ndim:], output_size)
     output = (*batch, operator.out_channels, *size)
     check_bytes("output", output, itemsize)
-    axes = (*(slice(None),) * len(batch), *(None,) * (1 - len(batch)), slice(None), *(None,) * (3 - ndim))
-    return Placement(output, lift(origin, 0), axes)
+    return Placement(output, lift(origin, 0), _lift_index(len(batch), ndim))
+
+
+def _lift_index(batch_axes: int, ndim: int) -> tuple:
+    """Return the index that turns an image, with or without batch axis, into the core's (N, C, D, H, W)."""
+    return (*(slice(None),) * batch_axes, *(None,) * (1 - batch_axes), slice(None), *(None,) * (3 - ndim))
 
 
 def check_bias(shape: tuple[int, ...], channels: int) -> None:
@@ -709,3 +823,96 @@ def shuffle_geometry(shape: tuple[int, ...], factors: tuple[int, ...], itemsize:
     count = prod(leading)
     coarse, fine = ((count, side[0], *lift(side[1:], 1)) for side in (coarse, fine))
     return ShuffleGeometry(result, coarse, fine, lift(factors, 1))
+
+
+class Windows(NamedTuple):
+    """The windows of one spatial axis: o is taps ``o * stride - lo + k * step``, k < kernel, cut at the input's ends.
+
+    An adaptive axis has windows from ``o * size // out`` to ``ceil((o + 1) * size / out)`` instead.
+    """
+
+    size: int
+    out: int
+    kernel: int
+    stride: int
+    lo: int
+    hi: int
+    step: int
+    adaptive: int
+
+
+class PoolGeometry(NamedTuple):
+    """The shapes of one pooling, and its windows on the core's three axes."""
+
+    shape: tuple[int, ...]  # of the output
+    lift: tuple  # the index that turns input and output into (N, C, D, H, W)
+    windows: tuple[Windows, Windows, Windows]
+    row: tuple[Windows, Windows, Windows] | None  # where every window is a whole image: those of all images in one row
+    planes: int  # how many of the output's last axes must lie side by side
+
+
+ONE_WINDOW = Windows(1, 1, 1, 1, 0, 0, 1, 0)
+
+
+@lru_cache(maxsize=1024)
+def pool_geometry(
+    ndim: int,
+    shape: tuple[int, ...],
+    itemsize: int,
+    kernel_size: Ints,
+    stride: Ints | None,
+    padding: PadLike,
+    dilation: Ints,
+    ceil_mode: bool,
+) -> PoolGeometry:
+    """Check the arguments of a pooling and its input's shape."""
+    rule = pool_rule(ndim, kernel_size, stride, padding, dilation, ceil_mode)
+    size = _pool_input(shape, ndim)
+    outputs = _pool_sizes(size, rule)
+    windows = [
+        _windows(*axis)
+        for axis in zip(size, outputs, rule.kernel, rule.stride, rule.padding, rule.dilation, strict=True)
+    ]
+    return _pool_geometry(shape, itemsize, windows)
+
+
+@lru_cache(maxsize=1024)
+def adaptive_geometry(
+    ndim: int, shape: tuple[int, ...], itemsize: int, output_size: int | tuple[int | None, ...] | None
+) -> PoolGeometry:
+    """Check the arguments of an adaptive pooling and its input's shape. None stands for the input's size."""
+    size = _pool_input(shape, ndim)
+    for axis, i in enumerate(size):
+        _check_pool_size(axis, i)
+    wanted = _spread("output_size", output_size if isinstance(output_size, tuple) else (output_size,), ndim)
+    outputs = [i if o is None else as_int("output_size", o, 0) for i, o in zip(size, wanted, strict=True)]
+    windows = []
+    for i, o in zip(size, outputs, strict=True):
+        even = o > 0 and i % o == 0
+        windows.append(_windows(i, o, i // o, i // o, (0, 0), 1) if even else Windows(i, o, 1, 1, 0, 0, 1, 1))
+    return _pool_geometry(shape, itemsize, windows)
+
+
+def _pool_input(shape: tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    if len(shape) not in (ndim + 1, ndim + 2):
+        raise ValueError(f"input has {len(shape)} axes {shape}, expected {ndim + 1} or {ndim + 2}: ([N,] C, *spatial)")
+    return shape[-ndim:]
+
+
+def _windows(size: int, out: int, kernel: int, stride: int, pads: tuple[int, int], step: int) -> Windows:
+    """Describe an axis without taps that no window can use: whatever was asked for, no number is beyond the padding."""
+    lo, hi = pads
+    kernel = min(kernel, -(-(size + lo + hi) // step))
+    return Windows(size, out, kernel, stride if out > 1 else 1, lo, hi, step if kernel > 1 else 1, 0)
+
+
+def _pool_geometry(shape: tuple[int, ...], itemsize: int, windows: list[Windows]) -> PoolGeometry:
+    ndim = len(windows)
+    output = (*shape[:-ndim], *(axis.out for axis in windows))
+    check_bytes("output", output, itemsize)
+    images, size, row = prod(shape[:-ndim]), prod(shape[-ndim:]), None
+    if all((axis.out, axis.kernel, axis.lo, axis.hi) == (1, axis.size, 0, 0) for axis in windows):
+        row = (ONE_WINDOW, ONE_WINDOW, Windows(images * size, images, size, size, 0, 0, 1, 0))
+    planes = len(shape) if row else ndim
+    lift_index = _lift_index(len(shape) - ndim - 1, ndim)
+    return PoolGeometry(output, lift_index, lift(windows, ONE_WINDOW), row, planes)

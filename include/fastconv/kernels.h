@@ -74,6 +74,23 @@ typedef int fc_winograd_output_fn(fc_index n_h, fc_index n_w, fc_index m_h, fc_i
 /* kernels/peak.h: `rounds` rounds of multiply-adds in registers; returns the multiply-adds per round. */
 typedef fc_index fc_fma_peak_fn(fc_index rounds, void *sink);
 
+/* kernels/pool.h: to[i] = join over d < planes, h < rows of x[d*plane_step + h*row_step + i], i < count. */
+typedef void fc_max_rows_fn(void *to, const void *x, fc_index planes, fc_index plane_step, fc_index rows,
+                            fc_index row_step, fc_index count);
+typedef fc_max_rows_fn fc_sum_rows_fn;
+
+/* kernels/pool.h: y[j] = join over k < taps of row[j*stride + k*step], j < count; a mean's step is 1, and its sum is
+ * divided by rows*columns[j]. */
+typedef void fc_max_taps_fn(void *y, const void *row, fc_index taps, fc_index step, fc_index stride, fc_index count);
+typedef void fc_mean_taps_fn(void *y, const void *row, fc_index taps, fc_index stride, fc_index count,
+                             const void *columns, double rows);
+
+/* kernels/pool.h: y[j] = join over k < length[j] of row[first[j] + k*step], j < count; a mean as above. */
+typedef void fc_max_runs_fn(void *y, const void *row, const fc_index *first, const fc_index *length, fc_index step,
+                            fc_index count);
+typedef void fc_mean_runs_fn(void *y, const void *row, const fc_index *first, const fc_index *length, fc_index count,
+                             const void *columns, double rows);
+
 /* ---- byte kernels: any element size, in bytes ---- */
 
 /* kernels/shuffle.h: fine[q*step + j] = coarse[j][q] for j < ways, q < count; `table` is from fc_shuffle_table. */

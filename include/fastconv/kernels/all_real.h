@@ -3,6 +3,7 @@
 #include "fastconv/kernels/lanes.h"
 #include "fastconv/kernels/panel.h"
 #include "fastconv/kernels/peak.h"
+#include "fastconv/kernels/pool.h"
 #include "fastconv/kernels/strip.h"
 #include "fastconv/kernels/weights.h"
 #if FC_IS_F32

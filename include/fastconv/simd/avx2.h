@@ -28,6 +28,28 @@ FC_INLINE void v_store_m(real *p, m_t m, v_t v) { FC_AVX(maskstore)(p, m, v); }
 FC_INLINE v_t v_add(v_t a, v_t b) { return FC_AVX(add)(a, b); }
 FC_INLINE v_t v_fma(v_t a, v_t b, v_t c) { return FC_AVX(fmadd)(a, b, c); }
 FC_INLINE v_t v_fma_at(const real *p, v_t b, v_t c) { return v_fma(v_set1(*p), b, c); }
+FC_INLINE v_t v_mul(v_t a, v_t b) { return FC_AVX(mul)(a, b); }
+FC_INLINE v_t v_div(v_t a, v_t b) { return FC_AVX(div)(a, b); }
+FC_INLINE v_t v_max(v_t a, v_t b) { /* the instruction gives b where one of the two is NaN */
+    return FC_AVX(blendv)(FC_AVX(max)(a, b), a, FC_AVX(cmp)(a, a, _CMP_UNORD_Q));
+}
+FC_INLINE v_t v_swap(v_t v, const int n) {
+    if (n == V_LANES / 2) return FC_AVX(permute2f128)(v, v, 1);
+#if FC_IS_F32
+    return n == 2 ? _mm256_permute_ps(v, _MM_SHUFFLE(1, 0, 3, 2)) : _mm256_permute_ps(v, _MM_SHUFFLE(2, 3, 0, 1));
+#else
+    return _mm256_permute_pd(v, 5);
+#endif
+}
+FC_INLINE v_t v_every(const real *p, fc_index step) {
+#if FC_IS_F32
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_i32gather_ps(p, _mm256_mullo_epi32(lane, _mm256_set1_epi32((int)step)), 4);
+#else
+    const __m128i lane = _mm_setr_epi32(0, 1, 2, 3);
+    return _mm256_i32gather_pd(p, _mm_mullo_epi32(lane, _mm_set1_epi32((int)step)), 8);
+#endif
+}
 FC_INLINE v_t v_even(v_t a, v_t b) {
 #if FC_IS_F32 /* a0 a2 b1 b3 | a4 a6 b5 b7, then the middle halves change places */
     v_t pairs = _mm256_shuffle_ps(a, b, _MM_SHUFFLE(3, 1, 2, 0));

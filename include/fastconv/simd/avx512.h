@@ -29,6 +29,34 @@ FC_INLINE v_t v_fma_at(const real *p, v_t b, v_t c) {
 #endif
     return c;
 }
+FC_INLINE v_t v_mul(v_t a, v_t b) { return FC_AVX512(mul)(a, b); }
+FC_INLINE v_t v_div(v_t a, v_t b) { return FC_AVX512(div)(a, b); }
+FC_INLINE v_t v_max(v_t a, v_t b) { /* the instruction gives b where one of the two is NaN: there, a stays */
+#if FC_IS_F32
+    return _mm512_mask_max_ps(a, _mm512_cmp_ps_mask(a, a, _CMP_ORD_Q), a, b);
+#else
+    return _mm512_mask_max_pd(a, _mm512_cmp_pd_mask(a, a, _CMP_ORD_Q), a, b);
+#endif
+}
+FC_INLINE v_t v_swap(v_t v, const int n) {
+#if FC_IS_F32
+    if (n == 8) return _mm512_shuffle_f32x4(v, v, _MM_SHUFFLE(1, 0, 3, 2));
+    if (n == 4) return _mm512_shuffle_f32x4(v, v, _MM_SHUFFLE(2, 3, 0, 1));
+    return n == 2 ? _mm512_permute_ps(v, _MM_SHUFFLE(1, 0, 3, 2)) : _mm512_permute_ps(v, _MM_SHUFFLE(2, 3, 0, 1));
+#else
+    if (n == 4) return _mm512_shuffle_f64x2(v, v, _MM_SHUFFLE(1, 0, 3, 2));
+    return n == 2 ? _mm512_shuffle_f64x2(v, v, _MM_SHUFFLE(2, 3, 0, 1)) : _mm512_permute_pd(v, 0x55);
+#endif
+}
+FC_INLINE v_t v_every(const real *p, fc_index step) {
+#if FC_IS_F32
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    return _mm512_i32gather_ps(_mm512_mullo_epi32(lane, _mm512_set1_epi32((int)step)), p, 4);
+#else
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm512_i32gather_pd(_mm256_mullo_epi32(lane, _mm256_set1_epi32((int)step)), p, 8);
+#endif
+}
 FC_INLINE v_t v_even(v_t a, v_t b) { /* lanes of b count from V_LANES, and b begins one element early */
 #if FC_IS_F32
     const __m512i from = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);

@@ -31,6 +31,23 @@ FC_INLINE void v_store_m(real *p, m_t m, v_t v) {
 FC_INLINE v_t v_add(v_t a, v_t b) { return a + b; }
 FC_INLINE v_t v_fma(v_t a, v_t b, v_t c) { return a * b + c; }
 FC_INLINE v_t v_fma_at(const real *p, v_t b, v_t c) { return v_fma(v_set1(*p), b, c); }
+FC_INLINE v_t v_mul(v_t a, v_t b) { return a * b; }
+FC_INLINE v_t v_div(v_t a, v_t b) { return a / b; }
+FC_INLINE v_t v_max(v_t a, v_t b) {
+    typedef __typeof__(a > b) lanes; /* -1 where true, of integers as wide as real */
+    const lanes from_a = (a > b) | (a != a);
+    return (v_t)(((lanes)a & from_a) | ((lanes)b & ~from_a));
+}
+FC_INLINE v_t v_swap(v_t v, const int n) {
+    v_t other;
+    for (int i = 0; i < V_LANES; i++) other[i] = v[i ^ n];
+    return other;
+}
+FC_INLINE v_t v_every(const real *p, fc_index step) {
+    v_t v;
+    for (int i = 0; i < V_LANES; i++) v[i] = p[i * step];
+    return v;
+}
 FC_INLINE v_t v_even(v_t a, v_t b) {
     v_t v;
     for (int i = 0; i < V_LANES / 2; i++) v[i] = a[2 * i], v[V_LANES / 2 + i] = b[2 * i + 1];

@@ -11,6 +11,11 @@
 #undef v_add
 #undef v_fma
 #undef v_fma_at
+#undef v_mul
+#undef v_div
+#undef v_max
+#undef v_swap
+#undef v_every
 #undef v_even
 #undef v_transpose
 #undef V_LANES

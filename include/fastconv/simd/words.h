@@ -11,6 +11,10 @@
  *   v_add(a, b)            a + b
  *   v_fma(a, b, c)         a*b + c; rounded once where the instruction set can, twice in the baseline
  *   v_fma_at(p, b, c)      p[0]*b + c, the factor taken from memory by the multiply-add itself where that exists
+ *   v_mul(a, b)  v_div(a, b)          a * b, a / b
+ *   v_max(a, b)            the larger; b if they are equal; NaN if one of them is
+ *   v_swap(v, n)           lane i is lane i ^ n of v; n is a constant, 1, 2, 4 ... V_LANES/2
+ *   v_every(p, step)       lane i is p[i*step]; (V_LANES - 1)*step < 2^31
  *   v_even(a, b)           with a = p[0..L) and b = p[L-1..2L-1): p[0], p[2], ... p[2L-2]
  * v_transpose(x)         the square of V_LANES vectors x[i]: entry j of vector i changes places with entry i of vector
  * j
@@ -27,5 +31,10 @@
 #define v_add FC_WORD(v_add)
 #define v_fma FC_WORD(v_fma)
 #define v_fma_at FC_WORD(v_fma_at)
+#define v_mul FC_WORD(v_mul)
+#define v_div FC_WORD(v_div)
+#define v_max FC_WORD(v_max)
+#define v_swap FC_WORD(v_swap)
+#define v_every FC_WORD(v_every)
 #define v_even FC_WORD(v_even)
 #define v_transpose FC_WORD(v_transpose)
