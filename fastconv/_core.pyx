@@ -20,9 +20,9 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from fastconv._kernels cimport (
-    FC_BLOCK_K, FC_ISA_COUNT, FC_MAX_THREADS, FC_MAX_WAYS, fc_any_fn, fc_byte_kernels, fc_image, fc_isa,
-    fc_isa_compiled, fc_isa_kernel, fc_isa_name, fc_isa_table, fc_isa_usable, fc_parallel, fc_real_kernels,
-    fc_run, fc_shuffle_table, fc_stop_threads,
+    FC_BLOCK_K, FC_ISA_COUNT, FC_MAX_THREADS, FC_MAX_WAYS, fc_any_fn, fc_byte_kernels, fc_columns, fc_image,
+    fc_isa, fc_isa_compiled, fc_isa_kernel, fc_isa_name, fc_isa_table, fc_isa_usable, fc_parallel, fc_real_kernels,
+    fc_rows, fc_run, fc_shuffle_table, fc_stop_threads,
 )
 
 cdef extern from "stdlib.h" nogil:

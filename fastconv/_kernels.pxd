@@ -21,6 +21,25 @@ cdef extern from "fastconv/kernels.h" nogil:
         fc_index[3] origin
         fc_index[3] grid
 
+    ctypedef struct fc_rows:
+        fc_index outputs
+        fc_index step
+        fc_index planes
+        fc_index plane_step
+        fc_index rows
+        fc_index row_step
+
+    ctypedef struct fc_columns:
+        fc_index outputs
+        fc_index pitch
+        fc_index y_pitch
+        fc_index count
+        fc_index step
+        fc_index taps
+        fc_index stride
+        const fc_index *first
+        const fc_index *length
+
     ctypedef struct fc_real_kernels:
         fc_index lanes
         fc_index rows
@@ -43,13 +62,12 @@ cdef extern from "fastconv/kernels.h" nogil:
         int (*winograd_output)(fc_index, fc_index, fc_index, fc_index, const void *, fc_index, const void *, fc_index,
                                fc_index, const void *, void *, fc_index, fc_index, fc_index) noexcept nogil
         fc_index (*fma_peak)(fc_index, void *) noexcept nogil
-        void (*max_rows)(void *, const void *, fc_index, fc_index, fc_index, fc_index, fc_index) noexcept nogil
-        void (*sum_rows)(void *, const void *, fc_index, fc_index, fc_index, fc_index, fc_index) noexcept nogil
-        void (*max_taps)(void *, const void *, fc_index, fc_index, fc_index, fc_index) noexcept nogil
-        void (*mean_taps)(void *, const void *, fc_index, fc_index, fc_index, const void *, double) noexcept nogil
-        void (*max_runs)(void *, const void *, const fc_index *, const fc_index *, fc_index, fc_index) noexcept nogil
-        void (*mean_runs)(void *, const void *, const fc_index *, const fc_index *, fc_index, const void *,
-                          double) noexcept nogil
+        void (*max_rows)(void *, fc_index, const void *, const fc_rows *, fc_index) noexcept nogil
+        void (*sum_rows)(void *, fc_index, const void *, const fc_rows *, fc_index) noexcept nogil
+        void (*max_taps)(void *, const void *, const fc_columns *) noexcept nogil
+        void (*mean_taps)(void *, const void *, const fc_columns *, const void *, const void *) noexcept nogil
+        void (*max_runs)(void *, const void *, const fc_columns *) noexcept nogil
+        void (*mean_runs)(void *, const void *, const fc_columns *, const void *, const void *) noexcept nogil
 
     ctypedef struct fc_byte_kernels:
         void (*interleave)(void *, const void *const *, fc_index, fc_index, fc_index, fc_index,

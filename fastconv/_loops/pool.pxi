@@ -4,8 +4,9 @@ Other dtypes than float32 and float64, and maxima whose place is wanted, go entr
 """
 
 cdef enum:
-    JOINED_BYTES = 8 << 10      # of a joined row: two, and the three image rows of one, are half of L1
-    JOINED_LIMIT = 64 << 10     # a row that is padded to be read tap by tap, at most
+    JOINED_BYTES = 12 << 10     # of joined rows: with the image rows that they come from, half of a small L1
+    JOINED_ROWS = 64            # at most
+    JOINED_LIMIT = 64 << 10     # of one that is padded to be read tap by tap
     POOL_ITEM_BYTES = 64 << 10  # of the image, for an item
     POOL_THREAD_BYTES = 128 << 10   # of input and output, below which waking a thread costs more than it brings
 
@@ -49,14 +50,17 @@ cdef struct PoolJob:
     double divisor              # in place of a count, if not 0
     int runs                    # columns are joined by runs, not by taps
     int direct                  # ... of the image itself, where every window has one row
+    int y_dense                 # the rows of y follow each other from plane to plane
     const char *x
     char *y
     Py_ssize_t itemsize, x_image, x_channel, y_image, y_channel     # strides in elements
     Py_ssize_t[2] pitch
     Py_ssize_t channels, rows                   # rows of all output planes
-    Py_ssize_t columns, column_blocks, reach    # outputs of a block, and the input positions that it can reach
+    Py_ssize_t inner, inner_end                 # rows of a plane whose windows lie inside it, on their axis
+    Py_ssize_t columns, column_blocks           # outputs of a block
+    Py_ssize_t joined_pitch, joined_rows
     Py_ssize_t item_rows, items, threads
-    Py_ssize_t joined_bytes, scratch_bytes      # of a worker: [joined row][joined row][divisors][first][length]
+    Py_ssize_t scratch_bytes    # of a worker: [joined rows][divisors of columns][of rows][first][length]
     char *scratch
 
 
@@ -65,15 +69,14 @@ cdef struct PoolItem:           # a block of columns
     Py_ssize_t a, b             # its input positions
     Py_ssize_t margin           # padding before a
     char *joined
-    char *divisors
+    char *columns
+    char *rows
     Py_ssize_t *first
     Py_ssize_t *length
 
 
 cdef struct PoolRow:            # an output row
     Py_ssize_t image, channel, d, h
-    const char *joined
-    double divisor
 
 
 cdef class Pool:
@@ -96,7 +99,6 @@ cdef class Pool:
             job.kernels, job.itemsize = &isa.f64, 8
             bind_pool[double](&job, x, y)
         job.threads = max(1, min(threads, FC_MAX_THREADS, (x.nbytes + y.nbytes) // POOL_THREAD_BYTES))
-        job.rows = x.shape[0] * job.channels * job.axis[0].out * job.axis[1].out
         cut_columns(&job)
         cut_rows(&job)
         job.scratch = <char *>aligned(job.scratch_bytes * job.threads)
@@ -107,12 +109,15 @@ cdef class Pool:
 
 cdef int bind_pool(PoolJob *job, const real[:, :, :, :, :] x, real[:, :, :, :, :] y) except -1:
     """Addresses and strides of input and output."""
-    cdef Py_ssize_t size = sizeof(real)
+    cdef Py_ssize_t size = sizeof(real), plane = job.axis[0].out * job.axis[1].out * job.axis[2].out
     job.x, job.y = <const char *>&x[0, 0, 0, 0, 0], <char *>&y[0, 0, 0, 0, 0]
     job.x_image, job.x_channel = x.strides[0] // size, x.strides[1] // size
     job.pitch[0], job.pitch[1] = x.strides[2] // size, x.strides[3] // size
     job.y_image, job.y_channel = y.strides[0] // size, y.strides[1] // size
     job.channels = x.shape[1]
+    job.rows = x.shape[0] * job.channels * job.axis[0].out * job.axis[1].out
+    job.y_dense = ((job.channels == 1 or job.y_channel == plane)
+                   and (x.shape[0] == 1 or job.y_image == job.channels * plane))
     return 0
 
 
@@ -136,10 +141,10 @@ cdef bint one_row(const Windows *axis) noexcept nogil:
 
 
 cdef void cut_columns(PoolJob *job) noexcept nogil:
-    """Blocks of output columns whose joined row is about JOINED_BYTES."""
+    """Blocks of output columns whose joined row is within JOINED_BYTES, if a window is."""
     cdef const Windows *axis = &job.axis[2]
     cdef Py_ssize_t most = JOINED_BYTES // job.itemsize, lanes = job.kernels.lanes
-    cdef Py_ssize_t span = (axis.kernel - 1) * axis.step + 1, stride = axis.stride
+    cdef Py_ssize_t span = (axis.kernel - 1) * axis.step + 1, stride = axis.stride, reach
     job.runs = runs_pay(job)
     job.direct = job.runs and one_row(&job.axis[0]) and one_row(&job.axis[1])
     if job.direct:
@@ -154,73 +159,78 @@ cdef void cut_columns(PoolJob *job) noexcept nogil:
     job.columns = axis.out if job.runs and axis.step > 1 else min(job.columns, axis.out)
     job.column_blocks = ceil_div(axis.out, job.columns)
     if job.runs and axis.step > 1:      # dilated too far to be padded: the row as it is
-        job.reach = axis.size
+        reach = axis.size
     elif job.runs:
-        job.reach = min(axis.size, (job.columns - 1) * stride + span)
-    else:                       # whole vectors of outputs
-        job.reach = (ceil_div(job.columns, lanes) * lanes - 1) * stride + span
+        reach = min(axis.size, (job.columns - 1) * stride + span)
+    else:                               # whole vectors of outputs
+        reach = (ceil_div(job.columns, lanes) * lanes - 1) * stride + span
+    job.joined_pitch = ceil_div(reach, lanes) * lanes + lanes       # stores begin anywhere and are whole vectors
 
 
 cdef void cut_rows(PoolJob *job) noexcept nogil:
     """Items of about POOL_ITEM_BYTES, and enough of them for every thread."""
-    cdef Py_ssize_t row_bytes = job.reach * job.itemsize * max(<Py_ssize_t>1, job.axis[1].size // job.axis[1].out)
-    job.item_rows = min(job.rows, POOL_ITEM_BYTES // row_bytes + 1)
+    cdef const Windows *axis = &job.axis[1]
+    cdef Py_ssize_t row_bytes = job.joined_pitch * job.itemsize
+    job.item_rows = min(job.rows, POOL_ITEM_BYTES // (row_bytes * max(<Py_ssize_t>1, axis.size // axis.out)) + 1)
     while job.item_rows > 1 and job.column_blocks * ceil_div(job.rows, job.item_rows) < 4 * job.threads:
         job.item_rows = ceil_div(job.item_rows, 2)
     job.items = job.column_blocks * ceil_div(job.rows, job.item_rows)
     job.threads = min(job.threads, job.items)
-    job.joined_bytes = 0 if job.direct else ceil_div(job.reach * job.itemsize, 64) * 64
-    job.scratch_bytes = 2 * job.joined_bytes
+    job.inner = job.inner_end = 0
+    if not axis.adaptive and axis.size > (axis.kernel - 1) * axis.step:
+        job.inner = min(axis.out, ceil_div(axis.lo, axis.stride))
+        job.inner_end = min(axis.out, (axis.size - 1 - (axis.kernel - 1) * axis.step + axis.lo) // axis.stride + 1)
+    job.joined_rows = max(<Py_ssize_t>1, min(job.item_rows, min(<Py_ssize_t>JOINED_ROWS, JOINED_BYTES // row_bytes)))
+    job.scratch_bytes = 0 if job.direct else row_bytes * (job.joined_rows + 1)
     if job.mean:
-        job.scratch_bytes += ceil_div(job.columns * job.itemsize, 64) * 64
+        job.scratch_bytes += ceil_div((job.columns + JOINED_ROWS) * job.itemsize, 64) * 64
     if job.runs:
         job.scratch_bytes += ceil_div(2 * job.columns * <Py_ssize_t>sizeof(Py_ssize_t), 64) * 64
 
 
 cdef void pool_item(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
-    """Some output rows of a block of columns.
-
-    The columns of a row are joined after the rows of the next one: loads that straddle two stores wait until both have
-    reached the cache.
-    """
+    """Some output rows of a block of columns, as many at a time as are joined in L1."""
     cdef PoolJob *job = <PoolJob *>pointer
     cdef PoolItem item
-    cdef PoolRow row, before
-    cdef Py_ssize_t r, first = number // job.column_blocks * job.item_rows
-    cdef Py_ssize_t end = min(job.rows, first + job.item_rows)
-    item.joined = job.scratch + worker * job.scratch_bytes
-    prepare_columns(job, &item, number % job.column_blocks)
-    locate_row(job, first, &row)
-    for r in range(first, end):
-        join_rows(job, &item, &row, item.joined + r % 2 * job.joined_bytes)
-        if r > first:
-            join_columns(job, &item, &before)
-        before = row
-        next_row(job, &row)
-    join_columns(job, &item, &before)
+    cdef Py_ssize_t plane = job.axis[0].out * job.axis[1].out, n
+    cdef Py_ssize_t row = number // job.column_blocks * job.item_rows, end = min(job.rows, row + job.item_rows)
+    prepare_columns(job, &item, number % job.column_blocks, job.scratch + worker * job.scratch_bytes)
+    while row < end:
+        n = min(job.joined_rows, end - row)
+        if not job.y_dense:
+            n = min(n, plane - row % plane)
+        if job.direct:
+            n = min(n, job.axis[1].out - row % job.axis[1].out)
+        join_rows(job, &item, row, n)
+        join_columns(job, &item, row, n)
+        row += n
 
 
-cdef void prepare_columns(const PoolJob *job, PoolItem *item, Py_ssize_t block) noexcept nogil:
+cdef void prepare_columns(const PoolJob *job, PoolItem *item, Py_ssize_t block, char *scratch) noexcept nogil:
     """What the rows of an item share: where columns are read, the padding around them, what sums are divided by."""
     cdef const Windows *axis = &job.axis[2]
-    cdef Py_ssize_t j, start
+    cdef Py_ssize_t j, start, pitch = job.joined_pitch * job.itemsize
     cdef Window cut
     item.j = block * job.columns
     item.count = min(job.columns, axis.out - item.j)
-    item.divisors = item.joined + 2 * job.joined_bytes
-    item.first = <Py_ssize_t *>(item.divisors + (ceil_div(job.columns * job.itemsize, 64) * 64 if job.mean else 0))
+    item.joined, item.margin = scratch, 0
+    item.columns = scratch if job.direct else scratch + pitch * (job.joined_rows + 1)
+    item.rows = item.columns + job.columns * job.itemsize
+    item.first = <Py_ssize_t *>(item.columns + (ceil_div((job.columns + JOINED_ROWS) * job.itemsize, 64) * 64
+                                                if job.mean else 0))
     item.length = item.first + job.columns
     if job.runs and axis.step > 1:
-        item.margin, item.a, item.b = 0, 0, axis.size
+        item.a, item.b = 0, axis.size
     elif job.runs:
-        item.margin, item.a = 0, window(axis, item.j).first
+        item.a = window(axis, item.j).first
         cut = window(axis, item.j + item.count - 1)
-        item.b = cut.first + (cut.count - 1) * axis.step + 1
+        item.b = cut.first + cut.count
     else:
         start = item.j * axis.stride - axis.lo
         item.a = min(axis.size, max(<Py_ssize_t>0, start))
         item.b = max(item.a, min(axis.size, start + (item.count - 1) * axis.stride + (axis.kernel - 1) * axis.step + 1))
-        item.margin = min(item.a - start, job.reach)
+        item.margin = item.a - start
+        item.joined += (job.kernels.lanes - item.margin % job.kernels.lanes) * job.itemsize     # stores are aligned
         if job.itemsize == 4:
             pad_columns(job, item, <float *>item.joined)
         else:
@@ -230,78 +240,91 @@ cdef void prepare_columns(const PoolJob *job, PoolItem *item, Py_ssize_t block) 
             cut = window(axis, item.j + j)
             if job.runs:
                 item.first[j], item.length[j] = cut.first - item.a, cut.count
-            if job.mean:
-                divide(job, item, j, job.divisor if job.divisor else cut.extent if job.count_padding else cut.count)
+            if job.mean and job.divisor:
+                put(job, item.columns, j, job.divisor)
+            elif job.mean:
+                put(job, item.columns, j, <double>(cut.extent if job.count_padding else cut.count))
 
 
-cdef inline void divide(const PoolJob *job, const PoolItem *item, Py_ssize_t j, double by) noexcept nogil:
+cdef inline void put(const PoolJob *job, char *to, Py_ssize_t i, double value) noexcept nogil:
     if job.itemsize == 4:
-        (<float *>item.divisors)[j] = <float>by
+        (<float *>to)[i] = <float>value
     else:
-        (<double *>item.divisors)[j] = by
+        (<double *>to)[i] = value
 
 
 cdef void pad_columns(const PoolJob *job, const PoolItem *item, real *joined) noexcept nogil:
-    """What joins nothing, before and behind the columns of both rows."""
+    """What joins nothing, before and behind the columns of all rows."""
     cdef real nothing = 0 if job.mean else -INFINITY
-    cdef Py_ssize_t i, k
-    for k in range(2):
+    cdef Py_ssize_t i, r
+    for r in range(job.joined_rows):
         for i in range(item.margin):
             joined[i] = nothing
-        for i in range(item.margin + item.b - item.a, job.reach):
+        for i in range(item.margin + item.b - item.a, job.joined_pitch):
             joined[i] = nothing
-        joined += job.joined_bytes // <Py_ssize_t>sizeof(real)
+        joined += job.joined_pitch
 
 
-cdef void locate_row(const PoolJob *job, Py_ssize_t number, PoolRow *row) noexcept nogil:
-    cdef Py_ssize_t plane
+cdef PoolRow locate(const PoolJob *job, Py_ssize_t number) noexcept nogil:
+    cdef PoolRow row
     row.h, number = number % job.axis[1].out, number // job.axis[1].out
-    row.d, plane = number % job.axis[0].out, number // job.axis[0].out
-    row.image, row.channel = plane // job.channels, plane % job.channels
+    row.d, number = number % job.axis[0].out, number // job.axis[0].out
+    row.image, row.channel = number // job.channels, number % job.channels
+    return row
 
 
-cdef void next_row(const PoolJob *job, PoolRow *row) noexcept nogil:
-    row.h += 1
-    if row.h == job.axis[1].out:
-        row.h, row.d = 0, row.d + 1
-    if row.d == job.axis[0].out:
-        row.d, row.channel = 0, row.channel + 1
-    if row.channel == job.channels:
-        row.channel, row.image = 0, row.image + 1
+cdef void join_rows(const PoolJob *job, const PoolItem *item, Py_ssize_t number, Py_ssize_t n) noexcept nogil:
+    """The rows of the windows of n output rows become one each; those that lie alike in a plane, in one go."""
+    cdef PoolRow row = locate(job, number)
+    cdef Window d = window(&job.axis[0], row.d), h
+    cdef Py_ssize_t done = 0, i
+    cdef fc_rows alike
+    cdef double divisor
+    alike.step = job.axis[1].stride * job.pitch[1]
+    alike.plane_step, alike.row_step = job.axis[0].step * job.pitch[0], job.axis[1].step * job.pitch[1]
+    while done < n:
+        h = window(&job.axis[1], row.h)
+        alike.outputs, alike.planes, alike.rows = 1, d.count, h.count
+        if job.inner <= row.h < job.inner_end:
+            alike.outputs = min(n - done, job.inner_end - row.h)
+        if not job.direct:
+            (job.kernels.sum_rows if job.mean else job.kernels.max_rows)(
+                item.joined + (done * job.joined_pitch + item.margin) * job.itemsize, job.joined_pitch,
+                job.x + (row.image * job.x_image + row.channel * job.x_channel + d.first * job.pitch[0]
+                         + h.first * job.pitch[1] + item.a) * job.itemsize,
+                &alike, item.b - item.a)
+        if job.mean:
+            divisor = <double>d.extent * h.extent if job.count_padding else <double>d.count * h.count
+            for i in range(done, done + alike.outputs):
+                put(job, item.rows, i, 1 if job.divisor else divisor)
+        done += alike.outputs
+        row.h += alike.outputs
+        if row.h == job.axis[1].out:
+            row = locate(job, number + done)
+            d = window(&job.axis[0], row.d)
 
 
-cdef void join_rows(const PoolJob *job, const PoolItem *item, PoolRow *row, char *joined) noexcept nogil:
-    """The rows of the windows of an output row become one."""
-    cdef Window d = window(&job.axis[0], row.d), h = window(&job.axis[1], row.h)
-    cdef const char *x = job.x + (row.image * job.x_image + row.channel * job.x_channel + d.first * job.pitch[0]
-                                  + h.first * job.pitch[1] + item.a) * job.itemsize
-    row.divisor = 1
-    if job.mean and not job.divisor:
-        row.divisor = <double>d.extent * h.extent if job.count_padding else <double>d.count * h.count
-    row.joined = joined
-    if job.direct:
-        row.joined = x
-    elif job.mean:
-        job.kernels.sum_rows(joined + item.margin * job.itemsize, x, d.count, job.axis[0].step * job.pitch[0], h.count,
-                             job.axis[1].step * job.pitch[1], item.b - item.a)
-    else:
-        job.kernels.max_rows(joined + item.margin * job.itemsize, x, d.count, job.axis[0].step * job.pitch[0], h.count,
-                             job.axis[1].step * job.pitch[1], item.b - item.a)
-
-
-cdef void join_columns(const PoolJob *job, const PoolItem *item, const PoolRow *row) noexcept nogil:
-    """The columns of the windows of an output row become its outputs."""
+cdef void join_columns(const PoolJob *job, const PoolItem *item, Py_ssize_t number, Py_ssize_t n) noexcept nogil:
+    """The columns of the windows of n output rows become their outputs."""
     cdef const Windows *axis = &job.axis[2]
+    cdef PoolRow row = locate(job, number)
+    cdef const char *joined = item.joined
     cdef char *y = job.y + (row.image * job.y_image + row.channel * job.y_channel + item.j
                             + (row.d * job.axis[1].out + row.h) * axis.out) * job.itemsize
+    cdef fc_columns columns = fc_columns(n, job.joined_pitch, axis.out, item.count, axis.step, axis.kernel, axis.stride,
+                                         item.first, item.length)
+    if job.direct:
+        columns.pitch = job.axis[1].stride * job.pitch[1]
+        joined = job.x + (row.image * job.x_image + row.channel * job.x_channel + row.d * job.axis[0].stride * job.pitch[0]
+                          + row.h * columns.pitch + item.a) * job.itemsize
     if job.runs and job.mean:
-        job.kernels.mean_runs(y, row.joined, item.first, item.length, item.count, item.divisors, row.divisor)
+        job.kernels.mean_runs(y, joined, &columns, item.columns, item.rows)
     elif job.runs:
-        job.kernels.max_runs(y, row.joined, item.first, item.length, axis.step, item.count)
+        job.kernels.max_runs(y, joined, &columns)
     elif job.mean:
-        job.kernels.mean_taps(y, row.joined, axis.kernel, axis.stride, item.count, item.divisors, row.divisor)
+        job.kernels.mean_taps(y, joined, &columns, item.columns, item.rows)
     else:
-        job.kernels.max_taps(y, row.joined, axis.kernel, axis.step, axis.stride, item.count)
+        job.kernels.max_taps(y, joined, &columns)
 
 
 # ---------------------------------------------------------------------------------------------- entry by entry

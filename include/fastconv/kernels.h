@@ -74,22 +74,27 @@ typedef int fc_winograd_output_fn(fc_index n_h, fc_index n_w, fc_index m_h, fc_i
 /* kernels/peak.h: `rounds` rounds of multiply-adds in registers; returns the multiply-adds per round. */
 typedef fc_index fc_fma_peak_fn(fc_index rounds, void *sink);
 
-/* kernels/pool.h: to[i] = join over d < planes, h < rows of x[d*plane_step + h*row_step + i], i < count. */
-typedef void fc_max_rows_fn(void *to, const void *x, fc_index planes, fc_index plane_step, fc_index rows,
-                            fc_index row_step, fc_index count);
+/* kernels/pool.h: to[r*pitch + i] = join over d < planes, h < rows of x[r*step + d*plane_step + h*row_step + i] for
+ * r < outputs, i < count. */
+typedef struct {
+    fc_index outputs, step; /* rows of `to`, and from the window of one to that of the next */
+    fc_index planes, plane_step, rows, row_step;
+} fc_rows;
+typedef void fc_max_rows_fn(void *to, fc_index pitch, const void *x, const fc_rows *windows, fc_index count);
 typedef fc_max_rows_fn fc_sum_rows_fn;
 
-/* kernels/pool.h: y[j] = join over k < taps of row[j*stride + k*step], j < count; a mean's step is 1, and its sum is
- * divided by rows*columns[j]. */
-typedef void fc_max_taps_fn(void *y, const void *row, fc_index taps, fc_index step, fc_index stride, fc_index count);
-typedef void fc_mean_taps_fn(void *y, const void *row, fc_index taps, fc_index stride, fc_index count,
-                             const void *columns, double rows);
-
-/* kernels/pool.h: y[j] = join over k < length[j] of row[first[j] + k*step], j < count; a mean as above. */
-typedef void fc_max_runs_fn(void *y, const void *row, const fc_index *first, const fc_index *length, fc_index step,
-                            fc_index count);
-typedef void fc_mean_runs_fn(void *y, const void *row, const fc_index *first, const fc_index *length, fc_index count,
-                             const void *columns, double rows);
+/* kernels/pool.h: y[r*y_pitch + j] = join over k < taps of joined[r*pitch + j*stride + k*step], or over k < length[j]
+ * of joined[r*pitch + first[j] + k*step], for r < outputs, j < count; a mean divides by rows[r]*columns[j]; its step is 1. */
+typedef struct {
+    fc_index outputs, pitch, y_pitch, count, step;
+    fc_index taps, stride;          /* taps only */
+    const fc_index *first, *length; /* runs only */
+} fc_columns;
+typedef void fc_max_taps_fn(void *y, const void *joined, const fc_columns *windows);
+typedef void fc_mean_taps_fn(void *y, const void *joined, const fc_columns *windows, const void *columns,
+                             const void *rows);
+typedef fc_max_taps_fn fc_max_runs_fn;
+typedef fc_mean_taps_fn fc_mean_runs_fn;
 
 /* ---- byte kernels: any element size, in bytes ---- */
 

@@ -1,84 +1,87 @@
-/* max_rows, sum_rows, max_taps, mean_taps, max_runs, mean_runs: pooling, one output row at a time and one axis after the
- * other. The windows' rows are joined first (vertically), then the columns of the row that comes out (horizontally):
+/* max_rows, sum_rows, max_taps, mean_taps, max_runs, mean_runs: pooling, one axis after the other. The rows of the
+ * windows are joined first (vertically), then the columns of the rows that come out (horizontally), for several output
+ * rows r < outputs at once:
  *
- *   rows:  to[i] = join over d < planes, h < rows of x[d*plane_step + h*row_step + i]            i < count
- *   taps:  y[j]  = join over k < taps of row[j*stride + k*step]                                   j < count
- *   runs:  y[j]  = join over k < length[j] of row[first[j] + k*step]                              j < count
+ *   rows:  to[r*pitch + i] = join over d < planes, h < rows of x[r*step + d*plane_step + h*row_step + i]
+ *   taps:  y[r*y_pitch + j] = join over k < taps of joined[r*pitch + j*stride + k*step]
+ *   runs:  y[r*y_pitch + j] = join over k < length[j] of joined[r*pitch + first[j] + k*step]        i, j < count
  *
  *   join is the maximum (the first of equal ones, NaN if there is a NaN, -inf of nothing) or the sum (0 of nothing); a
- *   mean divides the sum by rows*columns[j].
+ *   mean divides the sum by rows[r]*columns[j].
  *
  * A 3x3 window costs 2 + 2 joins in place of 8, and all rows are read as whole vectors, whatever the stride. `taps` has a
- * vector of outputs per operation, and wants a row with its padding; `runs` has a vector of inputs, for windows that
+ * vector of outputs per operation, and wants rows with their padding; `runs` has a vector of inputs, for windows that
  * are wide beside their number, or irregular, and wants them cut at the edges of the image.
  *
- * Every output is joined in an order of its own: the same bits wherever its row is cut. rows and runs read what the
- * formula names and no more. taps reads whole vectors of outputs: to row[(ceil(count/L)*L - 1)*stride + (taps - 1)*step].
+ * rows writes whole vectors, with what joins nothing behind `count`: a store of some lanes would hold up the loads to come.
+ * It reads what the formula names and no more, as does runs. taps reads what whole vectors of outputs want: up to
+ * joined[r*pitch + (ceil(count/L)*L - 1)*stride + (taps - 1)*step]. Each output is joined in an order of its own: the same
+ * bits wherever its row is cut.
  */
-FC_INLINE v_t FC_WORD(nothing)(const int max) { return max ? v_set1((real)-__builtin_inff()) : v_zero(); }
+FC_INLINE real FC_WORD(nothing)(const int max) { return max ? (real)-__builtin_inff() : 0; }
 FC_INLINE v_t FC_WORD(join)(const int max, v_t sum, v_t x) { return max ? v_max(x, sum) : v_add(sum, x); }
 FC_INLINE real FC_WORD(join_one)(const int max, real sum, real x) {
     return max ? (x > sum || x != x ? x : sum) : sum + x;
 }
 
-/* Some vectors side by side, the last of them in its lanes `last` only; there is a row to read. */
-FC_INLINE void FC_WORD(join_rows)(const int max, const int vectors, const int whole, m_t last, real *to, const real *x,
+/* Bits below `rest`, the lanes of a row's last vector. */
+FC_INLINE m_t FC_WORD(first_lanes)(fc_index rest) { return v_mask(((uint32_t)1 << rest) - 1); }
+
+/* Some vectors side by side, or one with lanes `last` only; there is a row to read. */
+FC_INLINE void FC_WORD(join_rows)(const int max, const int vectors, const int cut, m_t last, real *to, const real *x,
                                   fc_index planes, fc_index plane_step, fc_index rows, fc_index row_step) {
+    const v_t none = v_set1(FC_WORD(nothing)(max));
     v_t sum[4];
     FC_UNROLL
-    for (int v = 0; v < vectors; v++) sum[v] = whole ? v_load(x + v * V_LANES) : v_load_m(x + v * V_LANES, last);
+    for (int v = 0; v < vectors; v++) sum[v] = cut ? v_load_or(x, last, none) : v_load(x + v * V_LANES);
     for (fc_index d = 0; d < planes; d++) {
         for (fc_index h = d == 0; h < rows; h++) {
             const real *row = x + d * plane_step + h * row_step;
             FC_UNROLL
-            for (int v = 0; v < vectors; v++) {
-                const real *p = row + v * V_LANES;
-                sum[v] = FC_WORD(join)(max, sum[v], whole ? v_load(p) : v_load_m(p, last));
-            }
+            for (int v = 0; v < vectors; v++)
+                sum[v] = FC_WORD(join)(max, sum[v], cut ? v_load_or(row, last, none) : v_load(row + v * V_LANES));
         }
     }
     FC_UNROLL
-    for (int v = 0; v < vectors; v++) {
-        if (whole)
-            v_store(to + v * V_LANES, sum[v]);
-        else
-            v_store_m(to + v * V_LANES, last, sum[v]);
-    }
+    for (int v = 0; v < vectors; v++) v_store(to + v * V_LANES, sum[v]);
 }
 
-FC_INLINE void FC_WORD(all_rows)(const int max, real *to, const real *x, fc_index planes, fc_index plane_step,
-                                 fc_index rows, fc_index row_step, fc_index count) {
-    const m_t all = v_mask((uint32_t)(((uint64_t)1 << V_LANES) - 1));
-    fc_index i = 0;
-    for (; i + 4 * V_LANES <= count; i += 4 * V_LANES)
-        FC_WORD(join_rows)(max, 4, 1, all, to + i, x + i, planes, plane_step, rows, row_step);
-    for (; i + V_LANES <= count; i += V_LANES)
-        FC_WORD(join_rows)(max, 1, 1, all, to + i, x + i, planes, plane_step, rows, row_step);
-    if (i < count) FC_WORD(join_rows)
-    (max, 1, 0, v_mask(((uint32_t)1 << (count - i)) - 1), to + i, x + i, planes, plane_step, rows, row_step);
+FC_INLINE void FC_WORD(all_rows)(const int max, real *to, fc_index pitch, const real *x, const fc_rows *w,
+                                 fc_index planes, fc_index rows, fc_index count) {
+    const m_t last = FC_WORD(first_lanes)(count % V_LANES);
+#define FC_JOIN(vectors, cut)                                                                                          \
+    FC_WORD(join_rows)(max, vectors, cut, last, to + i, x + i, planes, w->plane_step, rows, w->row_step)
+    for (fc_index r = 0; r < w->outputs; r++) {
+        fc_index i = 0;
+        for (; i + 4 * V_LANES <= count; i += 4 * V_LANES) FC_JOIN(4, 0);
+        for (; i + V_LANES <= count; i += V_LANES) FC_JOIN(1, 0);
+        if (i < count) FC_JOIN(1, 1);
+        to += pitch;
+        x += w->step;
+    }
+#undef FC_JOIN
 }
 
 /* The numbers of rows that images have most are unrolled. */
-FC_INLINE void FC_WORD(pool_rows)(const int max, real *to, const real *x, fc_index planes, fc_index plane_step,
-                                  fc_index rows, fc_index row_step, fc_index count) {
-    if (planes == 1 && rows == 2)
-        FC_WORD(all_rows)(max, to, x, 1, 0, 2, row_step, count);
-    else if (planes == 1 && rows == 3)
-        FC_WORD(all_rows)(max, to, x, 1, 0, 3, row_step, count);
-    else if (planes > 0 && rows > 0)
-        FC_WORD(all_rows)(max, to, x, planes, plane_step, rows, row_step, count);
+FC_INLINE void FC_WORD(pool_rows)(const int max, real *to, fc_index pitch, const real *x, const fc_rows *w,
+                                  fc_index count) {
+    if (w->planes == 1 && w->rows == 2)
+        FC_WORD(all_rows)(max, to, pitch, x, w, 1, 2, count);
+    else if (w->planes == 1 && w->rows == 3)
+        FC_WORD(all_rows)(max, to, pitch, x, w, 1, 3, count);
+    else if (w->planes > 0 && w->rows > 0)
+        FC_WORD(all_rows)(max, to, pitch, x, w, w->planes, w->rows, count);
     else
-        for (fc_index i = 0; i < count; i++) to[i] = max ? (real)-__builtin_inff() : 0;
+        for (fc_index r = 0; r < w->outputs; r++)
+            for (fc_index i = 0; i < count; i += V_LANES) v_store(to + r * pitch + i, v_set1(FC_WORD(nothing)(max)));
 }
 
-static void FC_NAME(max_rows)(void *to, const void *x, fc_index planes, fc_index plane_step, fc_index rows,
-                              fc_index row_step, fc_index count) {
-    FC_WORD(pool_rows)(1, to, x, planes, plane_step, rows, row_step, count);
+static void FC_NAME(max_rows)(void *to, fc_index pitch, const void *x, const fc_rows *windows, fc_index count) {
+    FC_WORD(pool_rows)(1, to, pitch, x, windows, count);
 }
 
-static void FC_NAME(sum_rows)(void *to, const void *x, fc_index planes, fc_index plane_step, fc_index rows,
-                              fc_index row_step, fc_index count) {
-    FC_WORD(pool_rows)(0, to, x, planes, plane_step, rows, row_step, count);
+static void FC_NAME(sum_rows)(void *to, fc_index pitch, const void *x, const fc_rows *windows, fc_index count) {
+    FC_WORD(pool_rows)(0, to, pitch, x, windows, count);
 }
 
 /* ---- taps ---- */
@@ -89,49 +92,59 @@ FC_INLINE v_t FC_WORD(load_every)(const real *p, const int kind, fc_index stride
     return v_every(p, stride);
 }
 
-/* All outputs of a row; kind is the stride, 0 for more than 2. Divided by rows*columns[j] where there are columns. */
-FC_INLINE void FC_WORD(join_taps)(const int max, const int kind, real *y, const real *row, fc_index taps, fc_index step,
-                                  fc_index stride, fc_index count, const real *columns, real rows) {
-    for (fc_index j = 0; j < count; j += V_LANES) {
-        const real *p = row + j * stride;
-        v_t sum = FC_WORD(load_every)(p, kind, stride);
-        for (fc_index k = 1; k < taps; k++)
-            sum = FC_WORD(join)(max, sum, FC_WORD(load_every)(p + k * step, kind, stride));
-        if (j + V_LANES <= count) {
-            v_store(y + j, max ? sum : v_div(sum, v_mul(v_load(columns + j), v_set1(rows))));
-        } else {
-            const m_t last = v_mask(((uint32_t)1 << (count - j)) - 1);
-            v_store_m(y + j, last, max ? sum : v_div(sum, v_mul(v_load_m(columns + j, last), v_set1(rows))));
+/* A vector of outputs; kind is the stride, 0 for more than 2. */
+FC_INLINE v_t FC_WORD(join_taps)(const int max, const int kind, const real *p, fc_index taps, fc_index step,
+                                 fc_index stride) {
+    v_t sum = FC_WORD(load_every)(p, kind, stride);
+    for (fc_index k = 1; k < taps; k++) sum = FC_WORD(join)(max, sum, FC_WORD(load_every)(p + k * step, kind, stride));
+    return sum;
+}
+
+FC_INLINE void FC_WORD(all_taps)(const int max, const int kind, real *y, const real *joined, const fc_columns *c,
+                                 fc_index taps, fc_index step, const real *columns, const real *rows) {
+    const fc_index stride = kind ? kind : c->stride, count = c->count;
+    const m_t last = FC_WORD(first_lanes)(count % V_LANES);
+    for (fc_index r = 0; r < c->outputs; r++) {
+        const v_t by = v_set1(max ? 0 : rows[r]);
+        fc_index j = 0;
+        for (; j + V_LANES <= count; j += V_LANES) {
+            const v_t sum = FC_WORD(join_taps)(max, kind, joined + j * stride, taps, step, stride);
+            v_store(y + j, max ? sum : v_div(sum, v_mul(v_load(columns + j), by)));
         }
+        if (j < count) {
+            const v_t sum = FC_WORD(join_taps)(max, kind, joined + j * stride, taps, step, stride);
+            v_store_m(y + j, last, max ? sum : v_div(sum, v_mul(v_load_m(columns + j, last), by)));
+        }
+        y += c->y_pitch;
+        joined += c->pitch;
     }
 }
 
-FC_INLINE void FC_WORD(pool_taps)(const int max, real *y, const real *row, fc_index taps, fc_index step,
-                                  fc_index stride, fc_index count, const real *columns, real rows) {
-#define FC_TAPS(kind, taps, step, stride)                                                                              \
-    FC_WORD(join_taps)(max, kind, y, row, taps, step, stride, count, columns, rows)
-    if (stride == 1 && taps == 3 && step == 1)
-        FC_TAPS(1, 3, 1, 1);
-    else if (stride == 1)
-        FC_TAPS(1, taps, step, 1);
-    else if (stride == 2 && taps == 2 && step == 1)
-        FC_TAPS(2, 2, 1, 2);
-    else if (stride == 2 && taps == 3 && step == 1)
-        FC_TAPS(2, 3, 1, 2);
-    else if (stride == 2)
-        FC_TAPS(2, taps, step, 2);
+FC_INLINE void FC_WORD(pool_taps)(const int max, real *y, const real *joined, const fc_columns *c, const real *columns,
+                                  const real *rows) {
+#define FC_TAPS(kind, taps, step) FC_WORD(all_taps)(max, kind, y, joined, c, taps, step, columns, rows)
+    if (c->stride == 1 && c->taps == 3 && c->step == 1)
+        FC_TAPS(1, 3, 1);
+    else if (c->stride == 1)
+        FC_TAPS(1, c->taps, c->step);
+    else if (c->stride == 2 && c->taps == 2 && c->step == 1)
+        FC_TAPS(2, 2, 1);
+    else if (c->stride == 2 && c->taps == 3 && c->step == 1)
+        FC_TAPS(2, 3, 1);
+    else if (c->stride == 2)
+        FC_TAPS(2, c->taps, c->step);
     else
-        FC_TAPS(0, taps, step, stride);
+        FC_TAPS(0, c->taps, c->step);
 #undef FC_TAPS
 }
 
-static void FC_NAME(max_taps)(void *y, const void *row, fc_index taps, fc_index step, fc_index stride, fc_index count) {
-    FC_WORD(pool_taps)(1, y, row, taps, step, stride, count, NULL, 0);
+static void FC_NAME(max_taps)(void *y, const void *joined, const fc_columns *windows) {
+    FC_WORD(pool_taps)(1, y, joined, windows, NULL, NULL);
 }
 
-static void FC_NAME(mean_taps)(void *y, const void *row, fc_index taps, fc_index stride, fc_index count,
-                               const void *columns, double rows) {
-    FC_WORD(pool_taps)(0, y, row, taps, 1, stride, count, columns, (real)rows);
+static void FC_NAME(mean_taps)(void *y, const void *joined, const fc_columns *windows, const void *columns,
+                               const void *rows) {
+    FC_WORD(pool_taps)(0, y, joined, windows, columns, rows);
 }
 
 /* ---- runs ---- */
@@ -154,9 +167,8 @@ FC_INLINE real FC_WORD(join_run)(const int max, const real *p, fc_index length) 
     }
     for (; i + V_LANES <= length; i += V_LANES) sum = FC_WORD(join)(max, sum, v_load(p + i));
     if (i < length) {
-        /* A maximum may count twice what the last vector shares with the one before; a sum adds zeros instead. */
-        const m_t last = v_mask(((uint32_t)1 << (length - i)) - 1);
-        sum = FC_WORD(join)(max, sum, max ? v_load(p + length - V_LANES) : v_load_m(p + i, last));
+        const v_t none = v_set1(FC_WORD(nothing)(max));
+        sum = FC_WORD(join)(max, sum, v_load_or(p + i, FC_WORD(first_lanes)(length - i), none));
     }
     FC_UNROLL
     for (int n = V_LANES / 2; n; n /= 2) sum = FC_WORD(join)(max, sum, v_swap(sum, n));
@@ -165,26 +177,27 @@ FC_INLINE real FC_WORD(join_run)(const int max, const real *p, fc_index length) 
     return lanes[0];
 }
 
-FC_INLINE void FC_WORD(pool_runs)(const int max, real *y, const real *row, const fc_index *first,
-                                  const fc_index *length, fc_index step, fc_index count, const real *columns,
-                                  real rows) {
-    for (fc_index j = 0; j < count; j++) {
-        const real *p = row + first[j];
-        real sum = max ? (real)-__builtin_inff() : 0;
-        if (step == 1 && length[j] >= V_LANES)
-            sum = FC_WORD(join_run)(max, p, length[j]);
-        else
-            for (fc_index k = 0; k < length[j]; k++) sum = FC_WORD(join_one)(max, sum, p[k * step]);
-        y[j] = max ? sum : sum / (rows * columns[j]);
+FC_INLINE void FC_WORD(pool_runs)(const int max, real *y, const real *joined, const fc_columns *c, const real *columns,
+                                  const real *rows) {
+    for (fc_index r = 0; r < c->outputs; r++) {
+        for (fc_index j = 0; j < c->count; j++) {
+            const real *p = joined + r * c->pitch + c->first[j];
+            const fc_index length = c->length[j];
+            real sum = FC_WORD(nothing)(max);
+            if (c->step == 1 && length >= V_LANES)
+                sum = FC_WORD(join_run)(max, p, length);
+            else
+                for (fc_index k = 0; k < length; k++) sum = FC_WORD(join_one)(max, sum, p[k * c->step]);
+            y[r * c->y_pitch + j] = max ? sum : sum / (rows[r] * columns[j]);
+        }
     }
 }
 
-static void FC_NAME(max_runs)(void *y, const void *row, const fc_index *first, const fc_index *length, fc_index step,
-                              fc_index count) {
-    FC_WORD(pool_runs)(1, y, row, first, length, step, count, NULL, 0);
+static void FC_NAME(max_runs)(void *y, const void *joined, const fc_columns *windows) {
+    FC_WORD(pool_runs)(1, y, joined, windows, NULL, NULL);
 }
 
-static void FC_NAME(mean_runs)(void *y, const void *row, const fc_index *first, const fc_index *length, fc_index count,
-                               const void *columns, double rows) {
-    FC_WORD(pool_runs)(0, y, row, first, length, 1, count, columns, (real)rows);
+static void FC_NAME(mean_runs)(void *y, const void *joined, const fc_columns *windows, const void *columns,
+                               const void *rows) {
+    FC_WORD(pool_runs)(0, y, joined, windows, columns, rows);
 }

@@ -24,6 +24,13 @@ FC_INLINE m_t v_mask(uint32_t bits) {
 #endif
 }
 FC_INLINE v_t v_load_m(const real *p, m_t m) { return FC_AVX(maskload)(p, m); }
+FC_INLINE v_t v_load_or(const real *p, m_t m, v_t v) {
+#if FC_IS_F32
+    return _mm256_blendv_ps(v, v_load_m(p, m), _mm256_castsi256_ps(m));
+#else
+    return _mm256_blendv_pd(v, v_load_m(p, m), _mm256_castsi256_pd(m));
+#endif
+}
 FC_INLINE void v_store_m(real *p, m_t m, v_t v) { FC_AVX(maskstore)(p, m, v); }
 FC_INLINE v_t v_add(v_t a, v_t b) { return FC_AVX(add)(a, b); }
 FC_INLINE v_t v_fma(v_t a, v_t b, v_t c) { return FC_AVX(fmadd)(a, b, c); }

@@ -24,6 +24,11 @@ FC_INLINE v_t v_load_m(const real *p, m_t m) {
         if (m >> i & 1) v[i] = p[i];
     return v;
 }
+FC_INLINE v_t v_load_or(const real *p, m_t m, v_t v) {
+    for (int i = 0; i < V_LANES; i++)
+        if (m >> i & 1) v[i] = p[i];
+    return v;
+}
 FC_INLINE void v_store_m(real *p, m_t m, v_t v) {
     for (int i = 0; i < V_LANES; i++)
         if (m >> i & 1) p[i] = v[i];

@@ -7,6 +7,7 @@
 #undef v_store
 #undef v_mask
 #undef v_load_m
+#undef v_load_or
 #undef v_store_m
 #undef v_add
 #undef v_fma
