@@ -130,3 +130,65 @@ def insert_zeros(x, stride):
     y = np.zeros((*x.shape[:2], *sizes), x.dtype)
     y[(..., *(slice(None, None, s) for s in stride))] = x
     return y
+
+
+def pool_windows(size, kernel, stride, lo, hi, dilation=1, ceil_mode=False):
+    """The positions of each window of an axis, from -lo on; a last one may hang over if it starts before `size`."""
+    starts = []
+    for start in range(-lo, size, stride):
+        overhang = start + dilation * (kernel - 1) + 1 - (size + hi)
+        if overhang <= 0 or (ceil_mode and overhang < stride):
+            starts.append(start)
+    return [[start + k * dilation for k in range(kernel)] for start in starts]
+
+
+def adaptive_windows(size, out):
+    """Window o covers every entry that lies, in whole or in part, in the o-th of `out` equal parts."""
+    return [[i for i in range(size) if (i + 1) * out > o * size and i * out < (o + 1) * size] for o in range(out)]
+
+
+def each_window(windows):
+    """Yields (output index, positions of its window on each axis), one after the other."""
+    for output in np.ndindex(*map(len, windows)):
+        yield output, [axis[o] for axis, o in zip(windows, output, strict=True)]
+
+
+def inside(positions, size):
+    return [i for i in positions if 0 <= i < size]
+
+
+def max_pool(x, windows):
+    """The first of the largest entries of each window, the last NaN if there is one; and its flat place, or -1."""
+    sizes = x.shape[2:]
+    y = np.empty((*x.shape[:2], *map(len, windows)), x.dtype)
+    places = np.full(y.shape, -1, np.int64)
+    flat_places = np.arange(np.prod(sizes)).reshape(sizes)
+    for output, positions in each_window(windows):
+        at = np.ix_(*(np.array(inside(p, s), int) for p, s in zip(positions, sizes, strict=True)))
+        seen, where = x[(..., *at)].reshape(*x.shape[:2], -1), flat_places[at].ravel()
+        for n, c in np.ndindex(*x.shape[:2]):
+            best = -1
+            for i, value in enumerate(seen[n, c]):
+                if best < 0 or value > seen[n, c, best] or value != value:
+                    best = i
+            place = (n, c, *output)
+            if best < 0:
+                y[place] = 0 if x.dtype == bool else -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+            else:
+                y[place], places[place] = seen[n, c, best], where[best]
+    return y, places
+
+
+@np.errstate(invalid="ignore", over="ignore")
+def avg_pool(x, windows, pads, count_include_pad=True, divisor=None):
+    """The sum of each window over the number of its entries: with those in the padding, or without."""
+    x = np.asarray(x, np.float64)
+    sizes = x.shape[2:]
+    y = np.empty((*x.shape[:2], *map(len, windows)))
+    for output, positions in each_window(windows):
+        real = [inside(p, s) for p, s in zip(positions, sizes, strict=True)]
+        padded = [[i for i in p if i < s + hi] for p, s, (_, hi) in zip(positions, sizes, pads, strict=True)]
+        count = divisor or np.prod([len(p) for p in (padded if count_include_pad else real)])
+        axes = tuple(range(2, x.ndim))
+        y[(..., *output)] = x[(..., *np.ix_(*(np.array(p, int) for p in real)))].sum(axes) / count
+    return y

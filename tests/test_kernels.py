@@ -27,6 +27,15 @@ class Image(ctypes.Structure):
     _fields_ += [(name, INDEX * 3) for name in ("size", "step", "origin", "grid")]
 
 
+class Rows(ctypes.Structure):
+    _fields_ = [(name, INDEX) for name in ("outputs", "step", "planes", "plane_step", "rows", "row_step")]
+
+
+class Columns(ctypes.Structure):
+    _fields_ = [(name, INDEX) for name in ("outputs", "pitch", "y_pitch", "count", "step", "taps", "stride")]
+    _fields_ += [("first", POINTER), ("length", POINTER)]
+
+
 # The types of include/fastconv/kernels.h, result first.
 SIGNATURES = {
     "pack_weights": (INT, POINTER, POINTER, INDEX, POINTER, INDEX, POINTER),
@@ -54,6 +63,9 @@ SIGNATURES = {
     "winograd_input": (None, INDEX, INDEX, POINTER, INDEX, POINTER, *[INDEX] * 3, POINTER, INDEX),
     "winograd_product": (None, INDEX, INDEX, POINTER, INDEX, POINTER, POINTER, INDEX, INT),
     "winograd_output": (INT, *[INDEX] * 4, POINTER, INDEX, POINTER, INDEX, INDEX, POINTER, POINTER, *[INDEX] * 3),
+    **dict.fromkeys(("max_rows", "sum_rows"), (None, POINTER, INDEX, POINTER, POINTER, INDEX)),
+    **dict.fromkeys(("max_taps", "max_runs"), (None, POINTER, POINTER, POINTER)),
+    **dict.fromkeys(("mean_taps", "mean_runs"), (None, POINTER, POINTER, POINTER, POINTER, POINTER)),
     "interleave": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, POINTER),
     "deinterleave": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, POINTER),
 }
@@ -63,9 +75,9 @@ class Kernel:
     """A kernel of one instruction set, called with arrays where it takes addresses."""
 
     def __init__(self, isa, name):
-        element, _, family = name.partition("_")
+        element, _, self.family = name.partition("_")
         table = _core.kernels(isa)
-        self.function = ctypes.CFUNCTYPE(*SIGNATURES[family])(table[name])
+        self.function = ctypes.CFUNCTYPE(*SIGNATURES[self.family])(table[name])
         if element != "bytes":
             self.dtype = np.dtype({"f32": np.float32, "f64": np.float64}[element])
             self.lanes, self.rows, self.columns, self.narrow = table[element]
@@ -77,11 +89,11 @@ class Kernel:
 covered = set()
 
 
-def every(family):
-    """Run a test on each kernel of a family: every element type, every instruction set."""
-    covered.add(family)
+def every(*families):
+    """Run a test on each kernel of some families: every element type, every instruction set."""
+    covered.update(families)
     names = [(isa, name) for isa in isas_under_test() for name in _core.kernels(isa)]
-    kernels = [pytest.param(Kernel(*n), id="{1}__{0}".format(*n)) for n in names if n[1].partition("_")[2] == family]
+    kernels = [pytest.param(Kernel(*n), id="{1}__{0}".format(*n)) for n in names if n[1].partition("_")[2] in families]
     return pytest.mark.parametrize("kernel", kernels)
 
 
@@ -478,6 +490,96 @@ def test_winograd_weights(kernel, guard, rng, n_h, n_w):
                     for h, p, q in ((g_h, full, g_w), map(abs, (g_h, full, g_w)))
                 )
                 assert_close(got, exact, 4 * taps, scale)
+# ---------------------------------------------------------------------------------------------- pooling
+
+
+def entries(rng, shape, dtype, mean):
+    """Whole numbers; for maxima, NaN, infinities and zeros among them."""
+    x = whole_numbers(rng, shape, dtype)
+    if not mean:
+        x[rng.random(shape) < 0.1] = 0
+        x[rng.random(shape) < 0.1] = -np.inf
+        x[rng.random(shape) < 0.02] = np.nan
+    return x
+
+
+def join(x, axis, mean):
+    """The sum, or the maximum, where NaN wins; of nothing 0, or -inf."""
+    return x.sum(axis) if mean else x.max(axis, initial=-np.inf)
+
+
+@pytest.mark.parametrize("window", [(1, 1), (1, 2), (1, 3), (1, 5), (2, 3), (3, 1), (0, 2), (2, 0)], ids=str)
+@every("max_rows", "sum_rows")
+def test_rows(kernel, guard, rng, window):
+    (planes, rows), mean = window, kernel.family == "sum_rows"
+    for count, outputs in product(tails(kernel.lanes, 5), [0, 1, 3]):
+        whole = count + -count % kernel.lanes
+        shape = outputs, planes, rows, count
+        gaps = rng.integers(0, 3, 3)
+        row_step = count + int(gaps[0])
+        plane_step = rows * row_step + int(gaps[1])
+        step = int(rng.choice([row_step, planes * plane_step + gaps[2]]))
+        size = max(0, outputs - 1) * step + max(0, planes - 1) * plane_step + max(0, rows - 1) * row_step + count
+        flat = entries(rng, size, kernel.dtype, mean)
+        x = guard.input(flat)
+        expected = join(strided(flat, shape, step, plane_step, row_step, 1), (1, 2), mean) if min(shape) else None
+        pitch = whole + int(rng.integers(0, 3))
+        to = guard.output(max(0, outputs - 1) * pitch + whole, kernel.dtype)
+        windows = guard.input(np.frombuffer(Rows(outputs, step, planes, plane_step, rows, row_step), np.uint8))
+        kernel(to, pitch, x, windows, count)
+        got = guard.take(strided(to, (outputs, whole), pitch, 1)) if outputs else np.empty((0, whole), kernel.dtype)
+        guard.check()
+        nothing = 0 if mean else -np.inf
+        assert (got[:, count:] == nothing).all()
+        assert np.array_equal(got[:, :count], nothing + np.zeros_like(got[:, :count]) if expected is None else expected,
+                              equal_nan=True)  # fmt: skip
+
+
+def join_columns(kernel, guard, rng, joined, pitch, first, length, step, taps=0, stride=0):
+    """Run a taps or runs kernel on rows of `pitch`; check it against joining each window by itself."""
+    mean, count, outputs = kernel.family.startswith("mean"), len(first), len(joined)
+    y_pitch = count + int(rng.integers(0, 3))
+    y = guard.output(max(0, outputs - 1) * y_pitch + count, kernel.dtype)
+    at = guard.input(first.astype(np.intp)), guard.input(length.astype(np.intp))
+    fields = outputs, pitch, y_pitch, count, step, taps, stride, *map(address, at)
+    windows = guard.input(np.frombuffer(Columns(*fields), np.uint8))
+    columns, rows = (rng.integers(1, 9, n).astype(kernel.dtype) for n in (count, outputs))
+    flat = np.full(max(0, outputs - 1) * pitch + joined.shape[1], np.nan, kernel.dtype)
+    strided(flat, joined.shape, pitch, 1)[...] = joined
+    divisors = (guard.input(columns), guard.input(rows)) if mean else ()
+    kernel(y, guard.input(flat), windows, *divisors)
+    got = guard.take(strided(y, (outputs, count), y_pitch, 1))
+    guard.check()
+    expected = np.empty_like(got)
+    for j in range(count):
+        expected[:, j] = join(joined[:, first[j] + step * np.arange(length[j])], 1, mean)
+    assert np.array_equal(got, expected / (rows[:, None] * columns) if mean else expected, equal_nan=True)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 5])
+@pytest.mark.parametrize("taps", [1, 2, 3, 4])
+@every("max_taps", "mean_taps")
+def test_taps(kernel, guard, rng, taps, stride):
+    mean = kernel.family == "mean_taps"
+    for count, outputs, step in product(tails(kernel.lanes, 2), [1, 3], [1] if mean else [1, 4]):
+        whole = count + -count % kernel.lanes
+        reach = (whole - 1) * stride + (taps - 1) * step + 1
+        joined = entries(rng, (outputs, reach), kernel.dtype, mean)
+        first, length = np.arange(count) * stride, np.full(count, taps)
+        join_columns(kernel, guard, rng, joined, reach + int(rng.integers(0, 3)), first, length, step, taps, stride)
+
+
+@every("max_runs", "mean_runs")
+def test_runs(kernel, guard, rng):
+    mean, lanes = kernel.family == "mean_runs", kernel.lanes
+    for longest, outputs, step in product([*tails(lanes, 1), 4 * lanes, 8 * lanes + 3, 13 * lanes + 1], [1, 3], [1, 3]):
+        if mean and step > 1:
+            continue
+        length = np.array([longest, 0, 1, max(0, longest - 1), longest])
+        first = np.array([0, 3, longest // 2, 1, 2])
+        reach = int((first + (length - 1) * step).max()) + 1
+        joined = entries(rng, (outputs, reach), kernel.dtype, mean)
+        join_columns(kernel, guard, rng, joined, reach + int(rng.integers(0, 3)), first, length, step)
 
 
 # ---------------------------------------------------------------------------------------------- movers

@@ -58,6 +58,7 @@ cdef struct PoolJob:
     Py_ssize_t channels, rows                   # rows of all output planes
     Py_ssize_t inner, inner_end                 # rows of a plane whose windows lie inside it, on their axis
     Py_ssize_t columns, column_blocks           # outputs of a block
+    Py_ssize_t reach            # input positions, with their padding, that a block reads of a joined row
     Py_ssize_t joined_pitch, joined_rows
     Py_ssize_t item_rows, items, threads
     Py_ssize_t scratch_bytes    # of a worker: [joined rows][divisors of columns][of rows][first][length]
@@ -128,7 +129,7 @@ cdef bint runs_pay(const PoolJob *job) noexcept nogil:
     """
     cdef const Windows *axis = &job.axis[2]
     cdef double lanes = <double>job.kernels.lanes, taps, runs
-    if axis.adaptive or ((lanes - 1) * axis.stride + <double>(axis.kernel - 1) * axis.step) * job.itemsize > JOINED_LIMIT:
+    if axis.adaptive or ((lanes - 1) * axis.stride + (axis.kernel - 1.) * axis.step) * job.itemsize > JOINED_LIMIT:
         return True
     taps = axis.kernel * ceil_div(axis.out, job.kernels.lanes) * (axis.stride if axis.stride <= 2 else 1.5 * lanes)
     runs = axis.out * (axis.kernel / lanes + 12 if axis.kernel >= lanes else 3. * axis.kernel)
@@ -144,7 +145,7 @@ cdef void cut_columns(PoolJob *job) noexcept nogil:
     """Blocks of output columns whose joined row is within JOINED_BYTES, if a window is."""
     cdef const Windows *axis = &job.axis[2]
     cdef Py_ssize_t most = JOINED_BYTES // job.itemsize, lanes = job.kernels.lanes
-    cdef Py_ssize_t span = (axis.kernel - 1) * axis.step + 1, stride = axis.stride, reach
+    cdef Py_ssize_t span = (axis.kernel - 1) * axis.step + 1, stride = axis.stride
     job.runs = runs_pay(job)
     job.direct = job.runs and one_row(&job.axis[0]) and one_row(&job.axis[1])
     if job.direct:
@@ -159,12 +160,12 @@ cdef void cut_columns(PoolJob *job) noexcept nogil:
     job.columns = axis.out if job.runs and axis.step > 1 else min(job.columns, axis.out)
     job.column_blocks = ceil_div(axis.out, job.columns)
     if job.runs and axis.step > 1:      # dilated too far to be padded: the row as it is
-        reach = axis.size
+        job.reach = axis.size
     elif job.runs:
-        reach = min(axis.size, (job.columns - 1) * stride + span)
+        job.reach = min(axis.size, (job.columns - 1) * stride + span)
     else:                               # whole vectors of outputs
-        reach = (ceil_div(job.columns, lanes) * lanes - 1) * stride + span
-    job.joined_pitch = ceil_div(reach, lanes) * lanes + lanes       # stores begin anywhere and are whole vectors
+        job.reach = (ceil_div(job.columns, lanes) * lanes - 1) * stride + span
+    job.joined_pitch = ceil_div(job.reach, lanes) * lanes + lanes       # stores begin anywhere and are whole vectors
 
 
 cdef void cut_rows(PoolJob *job) noexcept nogil:
@@ -254,13 +255,13 @@ cdef inline void put(const PoolJob *job, char *to, Py_ssize_t i, double value) n
 
 
 cdef void pad_columns(const PoolJob *job, const PoolItem *item, real *joined) noexcept nogil:
-    """What joins nothing, before and behind the columns of all rows."""
+    """What joins nothing, before and behind the whole vectors that join_rows writes."""
     cdef real nothing = 0 if job.mean else -INFINITY
-    cdef Py_ssize_t i, r
+    cdef Py_ssize_t i, r, lanes = job.kernels.lanes
     for r in range(job.joined_rows):
         for i in range(item.margin):
             joined[i] = nothing
-        for i in range(item.margin + item.b - item.a, job.joined_pitch):
+        for i in range(item.margin + ceil_div(item.b - item.a, lanes) * lanes, job.reach):
             joined[i] = nothing
         joined += job.joined_pitch
 
@@ -315,8 +316,8 @@ cdef void join_columns(const PoolJob *job, const PoolItem *item, Py_ssize_t numb
                                          item.first, item.length)
     if job.direct:
         columns.pitch = job.axis[1].stride * job.pitch[1]
-        joined = job.x + (row.image * job.x_image + row.channel * job.x_channel + row.d * job.axis[0].stride * job.pitch[0]
-                          + row.h * columns.pitch + item.a) * job.itemsize
+        joined = job.x + (row.image * job.x_image + row.channel * job.x_channel
+                          + row.d * job.axis[0].stride * job.pitch[0] + row.h * columns.pitch + item.a) * job.itemsize
     if job.runs and job.mean:
         job.kernels.mean_runs(y, joined, &columns, item.columns, item.rows)
     elif job.runs:

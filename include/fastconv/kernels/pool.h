@@ -46,18 +46,18 @@ FC_INLINE void FC_WORD(join_rows)(const int max, const int vectors, const int cu
     for (int v = 0; v < vectors; v++) v_store(to + v * V_LANES, sum[v]);
 }
 
-FC_INLINE void FC_WORD(all_rows)(const int max, real *to, fc_index pitch, const real *x, const fc_rows *w,
-                                 fc_index planes, fc_index rows, fc_index count) {
+FC_INLINE void FC_WORD(all_rows)(const int max, real *to, fc_index pitch, const real *x, const fc_rows w,
+                                 fc_index count) {
     const m_t last = FC_WORD(first_lanes)(count % V_LANES);
 #define FC_JOIN(vectors, cut)                                                                                          \
-    FC_WORD(join_rows)(max, vectors, cut, last, to + i, x + i, planes, w->plane_step, rows, w->row_step)
-    for (fc_index r = 0; r < w->outputs; r++) {
+    FC_WORD(join_rows)(max, vectors, cut, last, to + i, x + i, w.planes, w.plane_step, w.rows, w.row_step)
+    for (fc_index r = 0; r < w.outputs; r++) {
         fc_index i = 0;
         for (; i + 4 * V_LANES <= count; i += 4 * V_LANES) FC_JOIN(4, 0);
         for (; i + V_LANES <= count; i += V_LANES) FC_JOIN(1, 0);
         if (i < count) FC_JOIN(1, 1);
         to += pitch;
-        x += w->step;
+        x += w.step;
     }
 #undef FC_JOIN
 }
@@ -65,12 +65,14 @@ FC_INLINE void FC_WORD(all_rows)(const int max, real *to, fc_index pitch, const 
 /* The numbers of rows that images have most are unrolled. */
 FC_INLINE void FC_WORD(pool_rows)(const int max, real *to, fc_index pitch, const real *x, const fc_rows *w,
                                   fc_index count) {
+    const fc_rows two = {w->outputs, w->step, 1, 0, 2, w->row_step},
+                  three = {w->outputs, w->step, 1, 0, 3, w->row_step};
     if (w->planes == 1 && w->rows == 2)
-        FC_WORD(all_rows)(max, to, pitch, x, w, 1, 2, count);
+        FC_WORD(all_rows)(max, to, pitch, x, two, count);
     else if (w->planes == 1 && w->rows == 3)
-        FC_WORD(all_rows)(max, to, pitch, x, w, 1, 3, count);
+        FC_WORD(all_rows)(max, to, pitch, x, three, count);
     else if (w->planes > 0 && w->rows > 0)
-        FC_WORD(all_rows)(max, to, pitch, x, w, w->planes, w->rows, count);
+        FC_WORD(all_rows)(max, to, pitch, x, *w, count);
     else
         for (fc_index r = 0; r < w->outputs; r++)
             for (fc_index i = 0; i < count; i += V_LANES) v_store(to + r * pitch + i, v_set1(FC_WORD(nothing)(max)));
@@ -100,41 +102,47 @@ FC_INLINE v_t FC_WORD(join_taps)(const int max, const int kind, const real *p, f
     return sum;
 }
 
-FC_INLINE void FC_WORD(all_taps)(const int max, const int kind, real *y, const real *joined, const fc_columns *c,
-                                 fc_index taps, fc_index step, const real *columns, const real *rows) {
-    const fc_index stride = kind ? kind : c->stride, count = c->count;
-    const m_t last = FC_WORD(first_lanes)(count % V_LANES);
-    for (fc_index r = 0; r < c->outputs; r++) {
+FC_INLINE void FC_WORD(all_taps)(const int max, const int kind, real *y, const real *joined, const fc_columns c,
+                                 const real *columns, const real *rows) {
+    const m_t last = FC_WORD(first_lanes)(c.count % V_LANES);
+#define FC_JOIN() FC_WORD(join_taps)(max, kind, joined + j * c.stride, c.taps, c.step, c.stride)
+    for (fc_index r = 0; r < c.outputs; r++) {
         const v_t by = v_set1(max ? 0 : rows[r]);
         fc_index j = 0;
-        for (; j + V_LANES <= count; j += V_LANES) {
-            const v_t sum = FC_WORD(join_taps)(max, kind, joined + j * stride, taps, step, stride);
+        for (; j + V_LANES <= c.count; j += V_LANES) {
+            const v_t sum = FC_JOIN();
             v_store(y + j, max ? sum : v_div(sum, v_mul(v_load(columns + j), by)));
         }
-        if (j < count) {
-            const v_t sum = FC_WORD(join_taps)(max, kind, joined + j * stride, taps, step, stride);
+        if (j < c.count) {
+            const v_t sum = FC_JOIN();
             v_store_m(y + j, last, max ? sum : v_div(sum, v_mul(v_load_m(columns + j, last), by)));
         }
-        y += c->y_pitch;
-        joined += c->pitch;
+        y += c.y_pitch;
+        joined += c.pitch;
     }
+#undef FC_JOIN
 }
 
 FC_INLINE void FC_WORD(pool_taps)(const int max, real *y, const real *joined, const fc_columns *c, const real *columns,
                                   const real *rows) {
-#define FC_TAPS(kind, taps, step) FC_WORD(all_taps)(max, kind, y, joined, c, taps, step, columns, rows)
+#define FC_TAPS(kind, n_taps, n_step, n_stride)                                                                        \
+    do {                                                                                                               \
+        fc_columns windows = *c;                                                                                       \
+        windows.taps = n_taps, windows.step = n_step, windows.stride = n_stride;                                       \
+        FC_WORD(all_taps)(max, kind, y, joined, windows, columns, rows);                                               \
+    } while (0)
     if (c->stride == 1 && c->taps == 3 && c->step == 1)
-        FC_TAPS(1, 3, 1);
+        FC_TAPS(1, 3, 1, 1);
     else if (c->stride == 1)
-        FC_TAPS(1, c->taps, c->step);
+        FC_TAPS(1, c->taps, c->step, 1);
     else if (c->stride == 2 && c->taps == 2 && c->step == 1)
-        FC_TAPS(2, 2, 1);
+        FC_TAPS(2, 2, 1, 2);
     else if (c->stride == 2 && c->taps == 3 && c->step == 1)
-        FC_TAPS(2, 3, 1);
+        FC_TAPS(2, 3, 1, 2);
     else if (c->stride == 2)
-        FC_TAPS(2, c->taps, c->step);
+        FC_TAPS(2, c->taps, c->step, 2);
     else
-        FC_TAPS(0, c->taps, c->step);
+        FC_TAPS(0, c->taps, c->step, c->stride);
 #undef FC_TAPS
 }
 
