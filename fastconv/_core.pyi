@@ -60,6 +60,23 @@ class Winograd:
 def shuffle(
     x: NDArray[Any], y: NDArray[Any], itemsize: int, factors: Sequence[int], order: int, undo: bool, threads: int
 ) -> None: ...
+class Pool:
+    def __init__(
+        self, windows: Sequence[Sequence[int]], mean: bool, count_padding: bool = True, divisor: float = 0
+    ) -> None: ...
+    def run(self, x: NDArray[Any], y: NDArray[Any], threads: int) -> None: ...
+
+PLAIN_DTYPES: tuple[str, ...]
+
+def max_pool(
+    windows: Sequence[Sequence[int]],
+    x: NDArray[Any],
+    y: NDArray[Any],
+    lowest: NDArray[Any],
+    indices: NDArray[Any] | None,
+    kind: int,
+    threads: int,
+) -> None: ...
 def compiled_isas() -> tuple[str, ...]: ...
 def available_isas() -> tuple[str, ...]: ...
 def isa() -> str: ...
