@@ -60,6 +60,7 @@ class Winograd:
 def shuffle(
     x: NDArray[Any], y: NDArray[Any], itemsize: int, factors: Sequence[int], order: int, undo: bool, threads: int
 ) -> None: ...
+
 class Pool:
     def __init__(
         self, windows: Sequence[Sequence[int]], mean: bool, count_padding: bool = True, divisor: float = 0

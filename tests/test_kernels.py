@@ -490,6 +490,8 @@ def test_winograd_weights(kernel, guard, rng, n_h, n_w):
                     for h, p, q in ((g_h, full, g_w), map(abs, (g_h, full, g_w)))
                 )
                 assert_close(got, exact, 4 * taps, scale)
+
+
 # ---------------------------------------------------------------------------------------------- pooling
 
 
