@@ -14,9 +14,9 @@
  * are wide beside their number, or irregular, and wants them cut at the edges of the image.
  *
  * rows writes whole vectors, with what joins nothing behind `count`: a store of some lanes would hold up the loads to come.
- * It reads what the formula names and no more, as does runs. taps reads what whole vectors of outputs want: up to
- * joined[r*pitch + (ceil(count/L)*L - 1)*stride + (taps - 1)*step]. Each output is joined in an order of its own: the same
- * bits wherever its row is cut.
+ * It reads what the formula names and no more, as does runs. taps reads whole vectors: below
+ * joined[r*pitch + ceil(count/L)*L*stride + (taps - 1)*step]. Each output is joined in an order of its own: the same bits
+ * wherever its row is cut.
  */
 FC_INLINE real FC_WORD(nothing)(const int max) { return max ? (real)-__builtin_inff() : 0; }
 FC_INLINE v_t FC_WORD(join)(const int max, v_t sum, v_t x) { return max ? v_max(x, sum) : v_add(sum, x); }
@@ -94,12 +94,25 @@ FC_INLINE v_t FC_WORD(load_every)(const real *p, const int kind, fc_index stride
     return v_every(p, stride);
 }
 
-/* A vector of outputs; kind is the stride, 0 for more than 2. */
-FC_INLINE v_t FC_WORD(join_taps)(const int max, const int kind, const real *p, fc_index taps, fc_index step,
-                                 fc_index stride) {
+/* The taps of a vector of windows; kind is the stride, 0 for more than 2. */
+FC_INLINE v_t FC_WORD(join_taps_of)(const int max, const int kind, const real *p, fc_index taps, fc_index step,
+                                    fc_index stride) {
     v_t sum = FC_WORD(load_every)(p, kind, stride);
     for (fc_index k = 1; k < taps; k++) sum = FC_WORD(join)(max, sum, FC_WORD(load_every)(p + k * step, kind, stride));
     return sum;
+}
+
+/* A vector of outputs. */
+FC_INLINE v_t FC_WORD(join_taps)(const int max, const int kind, const real *p, fc_index taps, fc_index step,
+                                 fc_index stride) {
+    enum { DENSE = 8 }; /* the largest stride for which windows at all positions cost less than a gather per tap */
+    real dense[DENSE * V_LANES];
+    if (kind == 0 && stride <= DENSE) {
+        for (fc_index i = 0; i <= (V_LANES - 1) * stride; i += V_LANES)
+            v_store(dense + i, FC_WORD(join_taps_of)(max, 1, p + i, taps, step, 1));
+        return v_every(dense, stride);
+    }
+    return FC_WORD(join_taps_of)(max, kind, p, taps, step, stride);
 }
 
 FC_INLINE void FC_WORD(all_taps)(const int max, const int kind, real *y, const real *joined, const fc_columns c,
