@@ -710,7 +710,7 @@ def test_taps(kernel, guard, rng, taps, stride):
     mean = kernel.family == "mean_taps"
     for count, outputs, step in product(tails(kernel.lanes, 2), [1, 3], [1] if mean else [1, 4]):
         whole = count + -count % kernel.lanes
-        reach = (whole - 1) * stride + (taps - 1) * step + 1
+        reach = whole * stride + (taps - 1) * step
         joined = entries(rng, (outputs, reach), kernel.dtype, mean)
         first, length = np.arange(count) * stride, np.full(count, taps)
         join_columns(kernel, guard, rng, joined, reach + int(rng.integers(0, 3)), first, length, step, taps, stride)

@@ -129,9 +129,12 @@ cdef bint runs_pay(const PoolJob *job) noexcept nogil:
     """
     cdef const Windows *axis = &job.axis[2]
     cdef double lanes = <double>job.kernels.lanes, taps, runs
-    if axis.adaptive or ((lanes - 1) * axis.stride + (axis.kernel - 1.) * axis.step) * job.itemsize > JOINED_LIMIT:
+    if axis.adaptive or (lanes * axis.stride + (axis.kernel - 1.) * axis.step) * job.itemsize > JOINED_LIMIT:
         return True
-    taps = axis.kernel * ceil_div(axis.out, job.kernels.lanes) * (axis.stride if axis.stride <= 2 else 1.5 * lanes)
+    taps = axis.kernel * axis.stride            # per vector of outputs
+    if axis.stride > 2:
+        taps = min(taps, 1.5 * lanes * axis.kernel) + 1.5 * lanes
+    taps *= ceil_div(axis.out, job.kernels.lanes)
     runs = axis.out * (axis.kernel / lanes + 12 if axis.kernel >= lanes else 3. * axis.kernel)
     return axis.step == 1 and runs < taps
 
@@ -164,7 +167,7 @@ cdef void cut_columns(PoolJob *job) noexcept nogil:
     elif job.runs:
         job.reach = min(axis.size, (job.columns - 1) * stride + span)
     else:                               # whole vectors of outputs
-        job.reach = (ceil_div(job.columns, lanes) * lanes - 1) * stride + span
+        job.reach = ceil_div(job.columns, lanes) * lanes * stride + span - 1
     job.joined_pitch = ceil_div(job.reach, lanes) * lanes + lanes       # stores begin anywhere and are whole vectors
 
 

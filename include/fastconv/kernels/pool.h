@@ -14,9 +14,9 @@
  * are wide beside their number, or irregular, and wants them cut at the edges of the image.
  *
  * rows writes whole vectors, with what joins nothing behind `count`: a store of some lanes would hold up the loads to come.
- * It reads what the formula names and no more, as does runs. taps reads what whole vectors of outputs want: up to
- * joined[r*pitch + (ceil(count/L)*L - 1)*stride + (taps - 1)*step]. Each output is joined in an order of its own: the same
- * bits wherever its row is cut.
+ * It reads what the formula names and no more, as does runs. taps reads whole vectors: below
+ * joined[r*pitch + ceil(count/L)*L*stride + (taps - 1)*step]. Each output is joined in an order of its own: the same bits
+ * wherever its row is cut.
  */
 FC_INLINE real FC_WORD(nothing)(const int max) { return max ? (real)-__builtin_inff() : 0; }
 FC_INLINE v_t FC_WORD(join)(const int max, v_t sum, v_t x) { return max ? v_max(x, sum) : v_add(sum, x); }
@@ -94,33 +94,44 @@ FC_INLINE v_t FC_WORD(load_every)(const real *p, const int kind, fc_index stride
     return v_every(p, stride);
 }
 
-/* A vector of outputs; kind is the stride, 0 for more than 2. */
-FC_INLINE v_t FC_WORD(join_taps)(const int max, const int kind, const real *p, fc_index taps, fc_index step,
-                                 fc_index stride) {
+/* The taps of a vector of windows; kind is the stride, 0 for more than 2. */
+FC_INLINE v_t FC_WORD(join_taps_of)(const int max, const int kind, const real *p, fc_index taps, fc_index step,
+                                    fc_index stride) {
     v_t sum = FC_WORD(load_every)(p, kind, stride);
     for (fc_index k = 1; k < taps; k++) sum = FC_WORD(join)(max, sum, FC_WORD(load_every)(p + k * step, kind, stride));
     return sum;
 }
 
+/* Up to this stride windows at all positions, of which some are gathered, cost less than a gather per tap. */
+enum { FC_WORD(dense) = 8 };
+
+/* A vector of outputs, n of which are wanted. */
+FC_INLINE v_t FC_WORD(join_taps)(const int max, const int kind, const real *p, const fc_columns c, fc_index n,
+                                 real *dense) {
+    if (kind || c.stride > FC_WORD(dense)) return FC_WORD(join_taps_of)(max, kind, p, c.taps, c.step, c.stride);
+    for (fc_index i = 0; i <= (n - 1) * c.stride; i += V_LANES)
+        v_store(dense + i, FC_WORD(join_taps_of)(max, 1, p + i, c.taps, c.step, 1));
+    return v_every(dense, c.stride);
+}
+
 FC_INLINE void FC_WORD(all_taps)(const int max, const int kind, real *y, const real *joined, const fc_columns c,
                                  const real *columns, const real *rows) {
     const m_t last = FC_WORD(first_lanes)(c.count % V_LANES);
-#define FC_JOIN() FC_WORD(join_taps)(max, kind, joined + j * c.stride, c.taps, c.step, c.stride)
+    real dense[FC_WORD(dense) * V_LANES] = {0};
     for (fc_index r = 0; r < c.outputs; r++) {
         const v_t by = v_set1(max ? 0 : rows[r]);
         fc_index j = 0;
         for (; j + V_LANES <= c.count; j += V_LANES) {
-            const v_t sum = FC_JOIN();
+            const v_t sum = FC_WORD(join_taps)(max, kind, joined + j * c.stride, c, V_LANES, dense);
             v_store(y + j, max ? sum : v_div(sum, v_mul(v_load(columns + j), by)));
         }
         if (j < c.count) {
-            const v_t sum = FC_JOIN();
+            const v_t sum = FC_WORD(join_taps)(max, kind, joined + j * c.stride, c, c.count - j, dense);
             v_store_m(y + j, last, max ? sum : v_div(sum, v_mul(v_load_m(columns + j, last), by)));
         }
         y += c.y_pitch;
         joined += c.pitch;
     }
-#undef FC_JOIN
 }
 
 FC_INLINE void FC_WORD(pool_taps)(const int max, real *y, const real *joined, const fc_columns *c, const real *columns,
