@@ -54,6 +54,7 @@ cdef enum:
     DEAD_PRODUCTS = 128         # dead products per output that pay for building it aside: 16 are copied in 50 cycles
     UNIT_PANELS = 8             # panels of weights that make a unit, the smallest share of output channels of an item
     ITEM_ROWS = 512             # rows of weights of an item: 512 x FC_BLOCK_K floats are 512 KiB, half of a small L2
+    PANEL_TILES = 4             # tiles that are packed at once: 147 KiB for FC_BLOCK_K floats, read from L2 at no cost
     ITEM_TILES = 16             # tiles of pixels of an item
     OUTPUT_BYTES = 1 << 20      # the part of an output that is built aside before it is interleaved
     STRIP_BYTES = 256 << 10     # a strip of padded rows: in L2; smaller ones in L1 copy more rows twice for no gain

@@ -130,6 +130,17 @@ def test_few_channels(channels_in, channels_out, isa):
         check(case((1, channels_in, 6, size), (channels_out, channels_in, kernel, kernel), padding=kernel // 2))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("width", "stride", "padding", "dilation"),
+    [(33, 1, (18, 18), 18), (33, 1, (18, 3), 18), (40, 2, (18, 18), 18), (70, 1, (40, 40), 30), (33, 1, (0, 18), 9)],
+)
+def test_columns_where_taps_fall_on_padding(width, stride, padding, dilation, dtype, isa, threads):
+    """Ranges of columns are computed apart, each without the taps that are dead there: from 128 products per output."""
+    steps = {"stride": (stride, stride), "dilation": (1, dilation)}
+    check(case((2, 130, 40, width), (9, 130, 3, 3), dtype, padding=((1, 1), padding), **steps))
+
+
 def test_kernel_wider_than_the_image(isa):
     check(case((1, 2, 3, 4), (5, 2, 9, 11), padding=((4, 4), (5, 5))))
 

@@ -381,10 +381,10 @@ cdef class Engine:
             blocks += min(tiles, ceil_div(ceil_div(tiles, job.item_tiles), job.threads) * job.threads)
         job.span[job.spans].first_block = job.blocks = blocks
         job.item_pixels = job.item_tiles * columns
-        # Short sums leave room for several tiles, if their output rows are long: fewer, longer reads and writes.
+        # Several tiles at once where output rows are long: fewer, longer reads. Up to 8, if sums are short.
         job.panel_tiles = 1
         if job.image.grid[2] >= columns and job.spans == 1:
-            job.panel_tiles = max(1, min(job.item_tiles, FC_BLOCK_K // max(1, self._longest_block())))
+            job.panel_tiles = min(job.item_tiles, min(8, max(PANEL_TILES, FC_BLOCK_K // self._longest_block())))
         job.panel_pitch = columns if job.panel_tiles == 1 else job.panel_tiles * columns + job.kernels.lanes
         return 0
 
