@@ -37,8 +37,8 @@ typedef struct {
 /* What a block of output rows of one channel reads, and where it lies: see kernels/filter.h. */
 typedef struct {
     fc_index rows, columns, y_row; /* of the output */
-    fc_index step, x_row;          /* rows of x from one output row to the next, and elements from one of x to the next */
-    fc_index sources;              /* channels and planes: where each begins in x, and its weights in w */
+    fc_index step, x_row; /* rows of x from one output row to the next, and elements from one of x to the next */
+    fc_index sources;     /* channels and planes: where each begins in x, and its weights in w */
     const fc_index *x_at, *w_at;
     fc_index taps_h, taps_w;
     const fc_index *tap; /* where the taps of a row begin, from that of the source */

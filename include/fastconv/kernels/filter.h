@@ -149,7 +149,7 @@ static void FC_NAME(filter)(const fc_filter *f, const void *pixels, void *output
             switch (stride << 8 | high << 4 | vectors) {
 #define FC_TILE(rows, vectors, stride)                                                                                 \
     case stride << 8 | rows << 4 | vectors:                                                                            \
-        FC_WORD(filter_##rows##x##vectors##_##stride)(count, columns, f, x + n, y + n, bias);                                 \
+        FC_WORD(filter_##rows##x##vectors##_##stride)(count, columns, f, x + n, y + n, bias);                          \
         break;
                 FC_TILE(8, 2, 1)
                 FC_TILE(8, 1, 1)
