@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from .geometry import Axis
 
-LARGE = 224  # what an image is taken for whose size is not known yet
+LARGE = 224  # pixels beyond what the kernel spans: what an image is taken for whose size is not known yet
+MAX_SPAN = 2**40  # a kernel that spans more than any image has nothing to choose
 
 # Multiply-adds that other work costs as much time as:
 PACKED = 10  # to gather one pixel for one product of the direct algorithm
@@ -76,6 +77,9 @@ def choose(
         return Choice("taps", why="few outputs share a pixel, and many channels make each")
     if compute.name != "float32":
         return Choice("direct", why=f"{compute.name} is always direct")
+    size = size or _large(operator)
+    if max(size) > MAX_SPAN:
+        return Choice("direct", why="the kernel spans more than any image")
     axes, in_step, out_step = operator.phases()
     waves, rows = _fourier_cost(operator, size)
     if not _has_tiles(operator, axes, in_step, out_step, lanes):
@@ -128,16 +132,22 @@ def _fits(axes: tuple[Axis, ...], points: int) -> bool:
     return max(taps) + 1 <= points and min(taps) >= LEAST_TAPS.get(points, 2)
 
 
-def _grid(operator: Convolution | TransposedConvolution, size: tuple[int, ...] | None, out_step: tuple) -> tuple:
+def _large(operator: Convolution | TransposedConvolution) -> tuple[int, ...]:
+    """Return the size of an image on which most windows are whole, and something is left of a transposed output."""
+    pads = operator.padding if isinstance(operator.padding, tuple) else ((0, 0),) * len(operator.kernel)
+    spans = zip(operator.kernel, operator.dilation, pads, strict=True)
+    return tuple(LARGE + d * (k - 1) + sum(pad) for k, d, pad in spans)
+
+
+def _grid(operator: Convolution | TransposedConvolution, size: tuple[int, ...], out_step: tuple) -> tuple:
     """Return the output positions of one phase on d, h and w."""
-    size = (LARGE,) * len(operator.kernel) if size is None else size
     output, _ = operator.output(size, None)
     padded = (1,) * (3 - len(output)) + tuple(output)
     return tuple(-(-o // s) for o, s in zip(padded, out_step, strict=True))
 
 
 def _direct_cost(
-    operator: Convolution | TransposedConvolution, axes: tuple[Axis, ...], grid: tuple, size: tuple[int, ...] | None
+    operator: Convolution | TransposedConvolution, axes: tuple[Axis, ...], grid: tuple, size: tuple[int, ...]
 ) -> float:
     """Return the multiply-adds of the taps that do not fall on padding, and the gathering of their pixels."""
     outputs, inputs = operator.core_channels
@@ -147,9 +157,9 @@ def _direct_cost(
     return operator.groups * inputs * prod(taps) * work
 
 
-def _live_share(operator: Convolution | TransposedConvolution, grid: tuple, size: tuple[int, ...] | None) -> float:
+def _live_share(operator: Convolution | TransposedConvolution, grid: tuple, size: tuple[int, ...]) -> float:
     """Return how many of a convolution's taps read the image; a transposed one has few that do not."""
-    if size is None or max(operator.dilation) == 1:
+    if max(operator.dilation) == 1:
         return 1.0
     share = 1.0
     _, origin = operator.output(size, None)
@@ -221,13 +231,13 @@ def taps_first(operator: TransposedConvolution) -> bool:
     return outputs * alike <= NARROW_ROWS and channels >= 16 * (outputs + 1)
 
 
-def _fourier_cost(operator: Convolution | TransposedConvolution, size: tuple[int, ...] | None) -> tuple[float, int]:
+def _fourier_cost(operator: Convolution | TransposedConvolution, size: tuple[int, ...]) -> tuple[float, int]:
     """Return what Fourier transforms along h cost where the direct way costs more, and how many rows they have."""
     if not isinstance(operator, Convolution) or len(operator.kernel) != 2 or prod(operator.factor) > 1:
         return inf, 0
     if operator.stride != (1, 1) or operator.dilation[0] > 1:
         return inf, 0
-    rows, columns = operator.output(size or (LARGE, LARGE), None)[0]
+    rows, columns = operator.output(size, None)[0]
     taps_h, taps_w = operator.kernel
     outputs, channels = operator.core_channels
     reach = 64 + operator.dilation[1] * (taps_w - 1)

@@ -211,3 +211,19 @@ def test_what_is_chosen(layer, shape, algorithm):
     with fastconv.threads(5):
         assert layer.describe(shape)["algorithm"] == said["algorithm"]
     assert said["why"]
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (lambda w: fastconv.Conv1d(w(8, 8, 2), dilation=512), (1, 8, 600)),
+        (lambda w: fastconv.Conv2d(w(8, 8, 2, 2), dilation=2**60, padding=2**60), (1, 8, 3, 3)),
+        (lambda w: fastconv.ConvTranspose2d(w(8, 8, 3, 3), padding=400), (1, 8, 900, 900)),
+        (lambda w: fastconv.Conv2d(w(8, 8, 300, 1)), (1, 8, 301, 9)),
+    ],
+)
+def test_layers_are_packed_before_their_image_is_known(layer, shape):
+    """A kernel or a padding larger than a usual image is no error until the image is there."""
+    layer = layer(lambda *shape: np.ones(shape, np.float32))
+    if max(layer.dilation) < 2**60:
+        assert layer.describe(shape)["output_shape"]
