@@ -2,8 +2,8 @@
  *
  * fc_parallel calls work(job, item, worker) once for every item in [0, items), on at most `threads` threads, the
  * caller's among them, and returns when all are done. `worker` is below `threads` and no two calls that run at the
- * same time share it: it picks the scratch. Items are handed out one by one, so results must not depend on who does
- * which.
+ * same time share it: it picks the scratch. Each thread has a share of the items, and helps the others when it is
+ * done, so results must not depend on who does which.
  *
  * Workers are started at the first call that wants them. One parallel call has the pool at a time; a call that finds it
  * taken works alone, which is what many Python threads with a call each want anyway. After fork() the child starts with
