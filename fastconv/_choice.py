@@ -24,7 +24,7 @@ MAX_SPAN = 2**40  # a kernel that spans more than any image has nothing to choos
 # Multiply-adds that other work costs as much time as:
 PACKED = 10  # to gather one pixel for one product of the direct algorithm
 TRANSFORMED = 25  # to take one point of one channel of a tile in or out
-STREAMED = 5, 12  # to read one weight from L3, or memory: once for all pixels, or once per MANY_TILES tiles
+STREAMED = 5, 10  # to read one weight from L3, or memory: once for all pixels, or once per MANY_TILES tiles
 DIRECT_SHARE = 0.88  # of the peak that the direct product reaches
 NEAR_WEIGHTS = 4 << 20  # floats that stay in L3 between two readings
 MANY_TILES = 64
