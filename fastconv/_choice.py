@@ -90,7 +90,8 @@ def choose(
     if grid[0] > 1:
         return Choice("direct", why="tiles have two axes")
     direct = _direct_cost(operator, axes, grid, size)
-    costs = {points: _tiled_cost(operator, axes, grid, points, 2 * lanes) for points in POINTS if _fits(axes, points)}
+    fitting = [points for points in POINTS if _fits(axes, points)] + [3] * _reads_two_pixels(operator, size)
+    costs = {points: _tiled_cost(operator, axes, grid, points, 2 * lanes) for points in fitting}
     points = min(costs, key=costs.__getitem__)
     if waves < min(costs[points], direct):
         return Choice("fourier", (rows,), f"estimated {waves:.2g} multiply-adds, {costs[points]:.2g} in tiles")
@@ -130,6 +131,15 @@ def _fits(axes: tuple[Axis, ...], points: int) -> bool:
     """Tell whether a tile has at least two outputs on each axis that is cut, and few enough for the error."""
     taps = [len(_window(axis)) for axis in axes[1:] if len(_window(axis)) > 1]
     return max(taps) + 1 <= points and min(taps) >= LEAST_TAPS.get(points, 2)
+
+
+def _reads_two_pixels(operator: Convolution | TransposedConvolution, size: tuple[int, ...]) -> bool:
+    """Tell whether of the four inputs of two outputs the outer ones are padding, wherever the tile lies: 3 points."""
+    if not isinstance(operator, Convolution) or prod(operator.factor) > 1:
+        return False
+    output, origin = operator.output(size, None)
+    axes = zip(operator.kernel, operator.dilation, size, output, origin, strict=True)
+    return all(k == 1 or (k == 3 and first == -d and max(i, o) <= 2 * d) for k, d, i, o, first in axes)
 
 
 def _large(operator: Convolution | TransposedConvolution) -> tuple[int, ...]:
@@ -178,7 +188,7 @@ def _tiled_cost(
     for axis, positions, d in zip(axes[1:], grid[1:], (1, *operator.dilation)[-2:], strict=True):
         taps = len(_window(axis))
         if taps > 1:
-            m = points - taps + 1
+            m = points - taps + 1 if points > 3 else 2
             shift = len({offset for _, phase in axis for _, offset in phase}) > taps
             runs, rest = divmod(positions + shift, m * d)
             tiles *= runs * d + min(d, rest)

@@ -50,9 +50,16 @@ class Axis(NamedTuple):
 
 @lru_cache(maxsize=64)
 def axis(points: int, taps: int) -> Axis:
-    """Return the tables of an axis with `points` products and `taps` taps; one point means that it is left alone."""
+    """Return the tables of an axis with `points` products and `taps` taps.
+
+    One point means that the axis is left alone. Three mean that of a tile's four inputs the outer two are padding, as
+    kernels/winograd.h explains: two outputs and three taps, transforms of pixels and weights exchanged.
+    """
     if points == 1:
         return Axis(*(np.ones(1, np.float32),) * 3)
+    if points == 3:
+        weights = np.array([[0, 0.5, 0.5], [0, -0.5, 0.5], [1, 0, -1]], np.float32)
+        return Axis(np.ones(1, np.float32), np.ones(3, np.float32), weights.ravel())
     pairs = PAIRS[points]
     p = np.array([0.0] * (1 - points % 2) + [sign * a for a in pairs for sign in (1, -1)])
     rest = [np.prod(np.delete(at - p, j)) for j, at in enumerate(p)]

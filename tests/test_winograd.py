@@ -91,6 +91,19 @@ def test_convolution(name, tile, isa, threads):
     assert_close_to_largest(layer(x), reference.conv(x, w, b, **options))
 
 
+@pytest.mark.parametrize(
+    ("size", "dilation"), [((33, 33), 18), ((12, 20), (6, 10)), ((7, 10), 12), ((1, 9), 5), ((2, 2), 1)]
+)
+@pytest.mark.parametrize("groups", [1, 2])
+def test_tiles_of_two_live_pixels(size, dilation, groups, monkeypatch, isa, threads):
+    """Three points, where a dilation is half of the image or more: see kernels/winograd.h."""
+    x, w, b = arrays((2, 18, *size), (20, 18 // groups, 3, 3), 20)
+    monkeypatch.setattr(plan, "choose", lambda *args: Choice("winograd", (3, 3)))
+    options = {"padding": dilation, "dilation": dilation, "groups": groups}
+    got = fastconv.conv2d(x, w, b, **options)
+    assert_close_to_largest(got, reference.conv(x, w, b, **options))
+
+
 @pytest.mark.parametrize("dilation", [1, 3, 40])
 @pytest.mark.parametrize("taps", [2, 3])
 def test_one_axis(taps, dilation, tile, isa):
@@ -198,7 +211,13 @@ def test_out_may_overlap_the_weights(tile, isa):
         (lambda w: fastconv.Conv2d(w(64, 64, 3, 3).astype(float), padding=1), (1, 64, 56, 56), "direct, panels"),
         (lambda w: fastconv.Conv2d(w(64, 64, 3, 3), padding=1, stride=2), (1, 64, 56, 56), "direct, panels"),
         (lambda w: fastconv.Conv2d(w(256, 64, 1, 1)), (1, 64, 56, 56), "direct, panels"),
-        (lambda w: fastconv.Conv2d(w(64, 512, 3, 3), padding=18, dilation=18), (1, 512, 33, 33), "direct, panels"),
+        (
+            lambda w: fastconv.Conv2d(w(64, 512, 3, 3), padding=18, dilation=18),
+            (1, 512, 33, 33),
+            "winograd F(2x2, 3x3)",
+        ),
+        (lambda w: fastconv.Conv2d(w(64, 512, 3, 3), padding=18, dilation=18), (1, 512, 40, 40), "direct, panels"),
+        (lambda w: fastconv.Conv2d(w(64, 512, 3, 3), padding=9, dilation=18), (1, 512, 33, 33), "direct, panels"),
         (lambda w: fastconv.ConvTranspose2d(w(64, 64, 4, 4), stride=2, padding=1), (1, 64, 32, 32), "winograd"),
     ],
 )

@@ -15,7 +15,8 @@ read the same tiles of pixels, which are transformed once.
 """
 
 cdef struct TileAxis:
-    Py_ssize_t points, outputs, taps    # n, m, r; n = m + r - 1
+    Py_ssize_t points, outputs, taps    # n, m, r; n = m + r - 1, but for tiles whose outer inputs are padding
+    Py_ssize_t reads, first_read        # inputs of a tile, and where the first lies in its window
     Py_ssize_t dilation, low            # offsets of the taps: low, low + dilation, ...
     Py_ssize_t shift                    # the most by which a group's outputs lie before those of the first
     Py_ssize_t size                     # output positions of the axis
@@ -120,8 +121,10 @@ cdef class Winograd:
         offsets = [sorted({offset[number] for offset in group}) for _, group, _ in self.phases.groups]
         longest = max(offsets, key=len)
         axis.points, axis.taps, axis.low = points, len(longest), min(group[0] for group in offsets)
-        axis.outputs = points - axis.taps + 1
+        axis.outputs, axis.reads = points - axis.taps + 1, points
         axis.dilation = longest[1] - longest[0] if len(longest) > 1 else 1
+        if points == 3:
+            axis.outputs, axis.reads, axis.first_read = 2, 2, axis.dilation
         return 0
 
     cdef int _set_groups(self) except -1:
@@ -262,7 +265,8 @@ cdef class Winograd:
 
     cdef int _aim(self, TileJob *job, x_shape, y_shape, origin) except -1:
         job.images, job.height, job.width = x_shape[0], x_shape[3], x_shape[4]
-        job.origin_h, job.origin_w = origin[1] + job.h.low, origin[2] + job.w.low
+        job.origin_h = origin[1] + job.h.low + job.h.first_read
+        job.origin_w = origin[2] + job.w.low + job.w.first_read
         count_tiles(&job.h, y_shape[3] // self.store.out_step[1] + (y_shape[3] % self.store.out_step[1] != 0))
         count_tiles(&job.w, y_shape[4] // self.store.out_step[2] + (y_shape[4] % self.store.out_step[2] != 0))
         return 0
@@ -400,13 +404,13 @@ cdef void transform_segment(const TileJob *job, const TileItem *item, const Segm
                             Py_ssize_t block) noexcept nogil:
     """Pixels of some channels are put side by side, then their tiles transformed."""
     cdef Py_ssize_t lanes = job.lanes, run_length = job.w.outputs * job.w.dilation, i, at, width
-    cdef Py_ssize_t count = segment.runs * run_length + (job.w.taps - 1) * job.w.dilation
+    cdef Py_ssize_t count = (segment.runs - 1) * run_length + job.w.reads * job.w.dilation
     cdef Py_ssize_t row = first_output(&job.h, segment.row) + job.origin_h
     cdef Py_ssize_t channels = min(lanes, job.channels - block * lanes)
     cdef Py_ssize_t channel = item.group * job.channels + block * lanes
     cdef const float *x = job.x + segment.image * job.x_image + channel * job.x_channel
     cdef float *strip = item.scratch + job.strip_at
-    for i in range(job.h.points):
+    for i in range(job.h.reads):
         at = row + i * job.h.dilation
         width = job.width if 0 <= at < job.height else 0
         job.kernels.pack_block(strip + i * count * lanes, x + (at * job.x_row if width else 0), job.x_channel, channels,

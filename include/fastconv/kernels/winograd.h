@@ -13,8 +13,12 @@
  *   output, with S_a = t[a] + t[-a], D_a = t[a] - t[-a]:
  *     y[j] = sum a^j (j even: S_a, j odd: D_a)  + t[0] if z and j = 0  + t[n-1] if j = m - 1
  *
+ * Where the dilation is half of the image or more, tiles of 2 outputs and 3 taps read 2 pixels, the others are padding:
+ *     y[0] = g[1] d[0] + g[2] d[1],   y[1] = g[0] d[0] + g[1] d[1]
+ * This takes 3 products, with pixels and weights in each other's place: n = 3 and t = d[0] + d[1], d[1] - d[0], d[0].
+ *
  * All data is in blocks of V_LANES channels (kernels/blocks.h), so that any tile position is a plain address and no
- * lane is lost at the ends of rows. n is 4 to 8 on an axis that is transformed, 1 on one that is not; both are the
+ * lane is lost at the ends of rows. n is 3 to 8 on an axis that is transformed, 1 on one that is not; both are the
  * same, or n_h is 1. Strides are in elements.
  */
 enum { FC_WORD(most_points) = 8 };
@@ -31,6 +35,8 @@ enum { FC_WORD(most_points) = 8 };
 /* Calls FC_TILES(n_h, n_w) with constants. */
 #define FC_WINOGRAD_SIZES                                                                                              \
     switch (n_h == 1 ? n_w : n_h * n_w) {                                                                              \
+    case 3: FC_TILES(1, 3); break;                                                                                     \
+    case 9: FC_TILES(3, 3); break;                                                                                     \
     case 4: FC_TILES(1, 4); break;                                                                                     \
     case 5: FC_TILES(1, 5); break;                                                                                     \
     case 6: FC_TILES(1, 6); break;                                                                                     \
@@ -49,6 +55,12 @@ FC_INLINE void FC_WORD(input_axis)(const int n, const real *table, const v_t *d,
     const int pairs = (n - 1) / 2, zero = 1 - n % 2;
     if (n == 1) {
         t[0] = d[0];
+        return;
+    }
+    if (n == 3) {
+        t[0] = v_add(d[0], d[1]);
+        t[1] = v_fma(v_set1(-1), d[0], d[1]);
+        t[2] = d[0];
         return;
     }
     v_t first = d[n - 2], last = d[n - 1];
@@ -78,9 +90,10 @@ FC_INLINE void FC_WORD(input_tile)(const int n_h, const int n_w, const real *tab
                                    fc_index x_column, real *v, fc_index v_plane) {
     v_t d[FC_WORD(most_points)], t[FC_WORD(most_points)];
     real rows[FC_WORD(most_points) * FC_WORD(most_points) * V_LANES];
-    for (int i = 0; i < n_h; i++) {
+    const int reads_h = n_h == 3 ? 2 : n_h, reads_w = n_w == 3 ? 2 : n_w;
+    for (int i = 0; i < reads_h; i++) {
         FC_UNROLL
-        for (int j = 0; j < n_w; j++) d[j] = v_load(x + i * x_row + j * x_column);
+        for (int j = 0; j < reads_w; j++) d[j] = v_load(x + i * x_row + j * x_column);
         FC_WORD(input_axis)(n_w, table, d, t);
         FC_UNROLL
         for (int j = 0; j < n_w; j++) v_store(n_h == 1 ? v + j * v_plane : rows + (i * n_w + j) * V_LANES, t[j]);
@@ -88,7 +101,7 @@ FC_INLINE void FC_WORD(input_tile)(const int n_h, const int n_w, const real *tab
     if (n_h == 1) return;
     for (int j = 0; j < n_w; j++) {
         FC_UNROLL
-        for (int i = 0; i < n_h; i++) d[i] = v_load(rows + (i * n_w + j) * V_LANES);
+        for (int i = 0; i < reads_h; i++) d[i] = v_load(rows + (i * n_w + j) * V_LANES);
         FC_WORD(input_axis)(n_h, table, d, t);
         FC_UNROLL
         for (int i = 0; i < n_h; i++) v_store(v + (i * n_w + j) * v_plane, t[i]);
@@ -96,7 +109,7 @@ FC_INLINE void FC_WORD(input_tile)(const int n_h, const int n_w, const real *tab
 }
 
 /* winograd_input: v[p*v_plane + tile*V_LANES + c] = (B^T d B)[p], d[i][j] = x[tile*x_tile + i*x_row + j*x_column + c],
- * for p = i*n_w + j < n_h*n_w, tile < tiles, c < V_LANES. */
+ * i and j below n, or 2 where n is 3, for p = i*n_w + j < n_h*n_w, tile < tiles, c < V_LANES. */
 static void FC_NAME(winograd_input)(fc_index n_h, fc_index n_w, const void *table, fc_index tiles, const void *x,
                                     fc_index x_row, fc_index x_column, fc_index x_tile, void *v, fc_index v_plane) {
     const real *from = x;
