@@ -20,9 +20,9 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memmove, memset
 
 from fastconv._kernels cimport (
-    FC_BLOCK_K, FC_ISA_COUNT, FC_MAX_THREADS, FC_MAX_WAYS, fc_any_fn, fc_byte_kernels, fc_columns, fc_filter, fc_image,
-    fc_isa, fc_isa_compiled, fc_isa_kernel, fc_isa_name, fc_isa_table, fc_isa_usable, fc_parallel, fc_real_kernels,
-    fc_rows, fc_run, fc_shuffle_table, fc_stop_threads,
+    FC_BLOCK_K, FC_ISA_COUNT, FC_MAX_TABLE, FC_MAX_THREADS, FC_MAX_WAYS, fc_any_fn, fc_byte_kernels, fc_columns,
+    fc_filter, fc_image, fc_isa, fc_isa_compiled, fc_isa_kernel, fc_isa_name, fc_isa_table, fc_isa_usable, fc_parallel,
+    fc_real_kernels, fc_rows, fc_run, fc_shuffle_table, fc_stop_threads,
 )
 
 cdef extern from "stdlib.h" nogil:
@@ -33,8 +33,8 @@ cdef extern from *:
     #ifndef FC_BUILD_FLAGS
     #define FC_BUILD_FLAGS ""
     #endif
-    /* Cython's arrays want literal sizes: [256] below is FC_BLOCK_K, [16] FC_MAX_WAYS, [4096] its largest table. */
-    _Static_assert(FC_BLOCK_K == 256 && FC_MAX_WAYS == 16, "array sizes in _core.pyx");
+    /* Cython's arrays want literal sizes: [256] below is FC_BLOCK_K, [16] FC_MAX_WAYS, [16384] FC_MAX_TABLE. */
+    _Static_assert(FC_BLOCK_K == 256 && FC_MAX_WAYS == 16 && FC_MAX_TABLE == 16384, "array sizes in _core.pyx");
     """
     const char *FC_BUILD_FLAGS
     const char *COMPILER "__VERSION__"
@@ -62,7 +62,6 @@ cdef enum:
     STRIP_LIMIT = 1 << 20       # a strip that cannot be cut below this is not used at all
     TAPS_BYTES = 512 << 10      # products of taps, before they are summed: half of a small L2
     WAVES_BYTES = 768 << 10     # the spectra of an item, most of a small L2
-    SHUFFLE_TABLE_BYTES = 4096  # of fc_shuffle_table for FC_MAX_WAYS
     TILE_BYTES = 1 << 20        # transformed pixels and sums of an item: they should stay in L2 ...
     MANY_TILES = 64             # ... but weights are read once for all tiles of an item: it has this many, ...
     TILE_LIMIT = 6 << 20        # ... up to this size
@@ -123,18 +122,19 @@ def kernels(name):
     cdef fc_any_fn *kernel = NULL
     cdef int i = 0
     found = {"f32": (table.f32.lanes, table.f32.rows, table.f32.columns, table.f32.narrow),
-             "f64": (table.f64.lanes, table.f64.rows, table.f64.columns, table.f64.narrow)}
+             "f64": (table.f64.lanes, table.f64.rows, table.f64.columns, table.f64.narrow),
+             "bytes": (table.bytes.unit,)}
     while fc_isa_kernel(table, i, &entry, &kernel):
         found[entry.decode()] = <uintptr_t>kernel
         i += 1
     return found
 
 
-def shuffle_table(Py_ssize_t ways, Py_ssize_t item_bytes, bint undo):
-    """The byte-shuffle masks of include/fastconv/kernels/shuffle.h, for the kernel tests."""
-    cdef unsigned char[4096] table
-    fc_shuffle_table(table, ways, item_bytes, undo)
-    return bytes(table[: 16 * ways * ways])
+def shuffle_table(Py_ssize_t unit, Py_ssize_t ways, Py_ssize_t item_bytes, bint undo):
+    """The masks of include/fastconv/kernels/shuffle.h, for the kernel tests."""
+    cdef unsigned char[16384] table
+    fc_shuffle_table(table, unit, ways, item_bytes, undo)
+    return bytes(table[: unit * ways * ways])
 
 
 def stop_threads():

@@ -6,6 +6,7 @@ cdef extern from "fastconv/kernels.h" nogil:
     enum:
         FC_BLOCK_K
         FC_MAX_WAYS
+        FC_MAX_TABLE
         FC_ISA_COUNT
 
     ctypedef struct fc_run:
@@ -89,6 +90,7 @@ cdef extern from "fastconv/kernels.h" nogil:
         void (*mean_runs)(void *, const void *, const fc_columns *, const void *, const void *) noexcept nogil
 
     ctypedef struct fc_byte_kernels:
+        fc_index unit
         void (*interleave)(void *, const void *const *, fc_index, fc_index, fc_index, fc_index,
                            const unsigned char *) noexcept nogil
         void (*deinterleave)(void *const *, const void *, fc_index, fc_index, fc_index, fc_index,
@@ -106,7 +108,7 @@ cdef extern from "fastconv/kernels.h" nogil:
     int fc_isa_usable(int index)
     const fc_isa *fc_isa_table(int index)
     const char *fc_isa_name(int index)
-    void fc_shuffle_table(unsigned char *table, fc_index ways, fc_index item_bytes, int undo)
+    void fc_shuffle_table(unsigned char *table, fc_index unit, fc_index ways, fc_index item_bytes, int undo)
 
 cdef extern from "fastconv/threads.h" nogil:
     ctypedef void fc_work_fn(void *job, Py_ssize_t item, Py_ssize_t worker) noexcept nogil

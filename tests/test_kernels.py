@@ -90,6 +90,8 @@ class Kernel:
         if element != "bytes":
             self.dtype = np.dtype({"f32": np.float32, "f64": np.float64}[element])
             self.lanes, self.rows, self.columns, self.narrow = table[element]
+        else:
+            (self.unit,) = table[element]
 
     def __call__(self, *args):
         return self.function(*(address(x) if isinstance(x, np.ndarray) else x for x in args))
@@ -758,7 +760,7 @@ def rows_of(fine, ways, step, item):
 def test_interleave(kernel, guard, rng, item):
     for ways, step, count, table, skew in moves(item):
         rows = rng.integers(0, 256, (ways, count, item), np.uint8)
-        masks = guard.input(np.frombuffer(_core.shuffle_table(ways, item, 0), np.uint8)) if table else None
+        masks = guard.input(np.frombuffer(_core.shuffle_table(kernel.unit, ways, item, 0), np.uint8)) if table else None
         pointers = guard.input(np.array([address(guard.input(row)) for row in rows], np.uintp))
         fine = guard.output(skew + max(0, (count - 1) * step + ways) * item, np.uint8)
         kernel(fine[skew:], pointers, ways, step, count, item, masks)
@@ -772,7 +774,7 @@ def test_interleave(kernel, guard, rng, item):
 def test_deinterleave(kernel, guard, rng, item):
     for ways, step, count, table, skew in moves(item):
         fine = rng.integers(0, 256, skew + max(0, (count - 1) * step + ways) * item, np.uint8)
-        masks = guard.input(np.frombuffer(_core.shuffle_table(ways, item, 1), np.uint8)) if table else None
+        masks = guard.input(np.frombuffer(_core.shuffle_table(kernel.unit, ways, item, 1), np.uint8)) if table else None
         coarse = [guard.output((count, item), np.uint8) for _ in range(ways)]
         pointers = guard.input(np.array([address(row) for row in coarse], np.uintp))
         kernel(pointers, guard.input(fine)[skew:], ways, step, count, item, masks)

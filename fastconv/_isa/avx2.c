@@ -14,6 +14,7 @@
 #define FC_BYTES 1
 FC_TARGET_BEGIN("avx2,fma")
 #include "fastconv/simd/bytes_avx2.h"
+#include "fastconv/kernels/shuffle.h"
 
 #include "fastconv/kernels/unit.h"
 FC_TARGET_END

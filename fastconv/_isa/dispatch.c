@@ -60,15 +60,19 @@ int fc_isa_kernel(const fc_isa *table, int index, const char **name, fc_any_fn *
     return 1;
 }
 
-void fc_shuffle_table(unsigned char *table, fc_index ways, fc_index item_bytes, int undo) {
-    const unsigned char none = 0x80; /* the byte shuffle writes 0 there */
-    for (fc_index i = 0; i < ways * ways * 16; i++) table[i] = none;
-    for (fc_index at = 0; at < ways * 16; at++) { /* byte of the fine row <-> byte `from` of coarse row j */
-        const fc_index item = at / item_bytes, j = item % ways;
-        const fc_index from = item / ways * item_bytes + at % item_bytes;
-        if (undo)
-            table[16 * (j * ways + at / 16) + from] = (unsigned char)(at % 16);
-        else
-            table[16 * (at / 16 * ways + j) + at % 16] = (unsigned char)from;
-    }
+void fc_shuffle_table(unsigned char *table, fc_index unit, fc_index ways, fc_index item_bytes, int undo) {
+    for (fc_index i = 0; i < ways * ways; i++)
+        for (fc_index byte = 0; byte < unit; byte++) table[unit * i + byte] = (unsigned char)(FC_KEEP | byte);
+    fc_index block = 0, at = 0; /* of the fine row: item i of coarse row j begins at byte `at` of the block */
+    for (fc_index from = 0; from < unit; from += item_bytes)
+        for (fc_index j = 0; j < ways; j++) {
+            for (fc_index byte = 0; byte < item_bytes; byte++) {
+                if (undo)
+                    table[unit * (j * ways + block) + from + byte] = (unsigned char)(FC_TAKE | (at + byte));
+                else
+                    table[unit * (block * ways + j) + at + byte] = (unsigned char)(FC_TAKE | (from + byte));
+            }
+            at += item_bytes;
+            if (at == unit) at = 0, block++;
+        }
 }

@@ -282,7 +282,7 @@ cdef class Engine:
             y[...] = self.empty
         self._flatten_pointwise(&job)
         self._cut_work(&job, threads)
-        job.scratch = <char *>aligned(job.scratch_bytes * job.threads + SHUFFLE_TABLE_BYTES)
+        job.scratch = <char *>aligned(job.scratch_bytes * job.threads + FC_MAX_TABLE)
         try:
             self._prepare_store(&job)
             with nogil:
@@ -481,7 +481,7 @@ cdef class Engine:
         job.shuffle_table = NULL
         if job.aside and self.phases.complete and 2 <= job.out_step[2] <= FC_MAX_WAYS:
             job.shuffle_table = <unsigned char *>job.scratch + job.scratch_bytes * job.threads
-            fc_shuffle_table(job.shuffle_table, job.out_step[2], job.itemsize, 0)
+            fc_shuffle_table(job.shuffle_table, job.movers.unit, job.out_step[2], job.itemsize, 0)
         return 0
 
 

@@ -1,13 +1,22 @@
 """Pixel shuffle and unshuffle: rows of bytes interleaved."""
 
+cdef enum:
+    PIECE_BYTES = 64 << 10      # of fine: what an item moves, and the longest piece of a row
+    AXES = 7                    # of the walk over pieces
+    SERIAL_BYTES = 256 << 10    # below which waking a thread costs more than it brings
+
+
 cdef struct Shuffle:
     const fc_byte_kernels *movers
     const unsigned char *table
     char *coarse
     char *fine
-    Py_ssize_t itemsize, channels, rows_per_item, rows, undo, order
-    Py_ssize_t[3] size          # of coarse
-    Py_ssize_t[3] factor
+    Py_ssize_t itemsize, factor, width, undo        # factor and positions of a row
+    Py_ssize_t piece                                # positions of a piece of a row
+    Py_ssize_t pieces, pieces_per_item
+    Py_ssize_t next_way                             # bytes of coarse from one of the rows that make one of fine to the next
+    Py_ssize_t[7] count                             # pieces in the order of fine: piece of the row, residue h, h, residue d,
+    Py_ssize_t[7] step                              # d, channel, image; how many, and bytes of coarse from one to the next
 
 
 def shuffle(x, y, Py_ssize_t itemsize, factors, int order, bint undo, Py_ssize_t threads):
@@ -15,68 +24,74 @@ def shuffle(x, y, Py_ssize_t itemsize, factors, int order, bint undo, Py_ssize_t
     cdef Shuffle job
     cdef const unsigned char[:, :, :, :, ::1] source = x
     cdef unsigned char[:, :, :, :, ::1] target = y
-    cdef unsigned char[4096] table
-    cdef Py_ssize_t axis, items
-    coarse, fine = (y, x) if undo else (x, y)
+    cdef unsigned char[16384] table
+    cdef Py_ssize_t fd, fh, fw, d, h, line, plane, images, channels, next_channel, axis
     if source.size == 0:
         return
     job.movers = &fc_isa_table(current_isa).bytes
     job.coarse = <char *>(&target[0, 0, 0, 0, 0] if undo else &source[0, 0, 0, 0, 0])
     job.fine = <char *>(&source[0, 0, 0, 0, 0] if undo else &target[0, 0, 0, 0, 0])
-    job.itemsize, job.undo, job.order = itemsize, undo, order
-    job.channels = fine.shape[1]
-    for axis in range(3):
-        job.factor[axis] = factors[axis]
-        job.size[axis] = coarse.shape[2 + axis]
-    job.size[2] //= itemsize
+    images, _, d, h, line = y.shape if undo else x.shape
+    channels = source.shape[1] if undo else target.shape[1]
+    fd, fh, fw = factors
+    plane = d * h * line
+    job.itemsize, job.undo, job.factor, job.width = itemsize, undo, fw, line // itemsize
+    job.next_way, next_channel = (channels * plane, plane) if order else (plane, fd * fh * fw * plane)
+    job.piece = min(job.width, max(1, PIECE_BYTES // (fw * itemsize)))
+    job.count[:] = [ceil_div(job.width, job.piece), fh, h, fd, d, channels, images]
+    job.step[:] = [job.piece * itemsize, fw * job.next_way, line, fh * fw * job.next_way, h * line, next_channel,
+                   channels * fd * fh * fw * plane]
+    job.pieces = 1
+    for axis in range(AXES):
+        job.pieces *= job.count[axis]
+    job.pieces_per_item = max(1, PIECE_BYTES // (job.piece * fw * itemsize))
     job.table = NULL
-    if 2 <= job.factor[2] <= FC_MAX_WAYS and itemsize in (1, 2, 4, 8, 16):
-        fc_shuffle_table(table, job.factor[2], itemsize, undo)
+    if 2 <= fw <= FC_MAX_WAYS and itemsize in (1, 2, 4, 8, 16):
+        fc_shuffle_table(table, job.movers.unit, fw, itemsize, undo)
         job.table = table
-    job.rows = fine.shape[0] * fine.shape[1] * fine.shape[2] * fine.shape[3]
-    job.rows_per_item = max(1, (64 << 10) // max(1, fine.shape[4]))
-    items = ceil_div(job.rows, job.rows_per_item)
-    if fine.size < 256 << 10:
+    if source.size < SERIAL_BYTES:
         threads = 1
     with nogil:
-        fc_parallel(shuffle_item, &job, items, threads)
+        fc_parallel(shuffle_item, &job, ceil_div(job.pieces, job.pieces_per_item), threads)
 
 
 cdef void shuffle_item(void *pointer, Py_ssize_t item, Py_ssize_t worker) noexcept nogil:
-    cdef Shuffle *job = <Shuffle *>pointer
-    cdef Py_ssize_t row
-    for row in range(item * job.rows_per_item, min(job.rows, (item + 1) * job.rows_per_item)):
-        shuffle_row(job, row)
+    """Pieces in the order of fine, found by counting: the divisions of an index take as long as moving a short row."""
+    cdef const Shuffle *job = <const Shuffle *>pointer
+    cdef Py_ssize_t first = item * job.pieces_per_item, number = first, axis
+    cdef Py_ssize_t[7] at
+    cdef char *coarse = job.coarse
+    cdef char *fine
+    for axis in range(AXES):
+        at[axis], number = number % job.count[axis], number // job.count[axis]
+        coarse += at[axis] * job.step[axis]
+    fine = job.fine + (first // job.count[0] * job.width + at[0] * job.piece) * job.factor * job.itemsize
+    for number in range(min(job.pieces_per_item, job.pieces - first)):
+        fine += shuffle_piece(job, coarse, fine, min(job.piece, job.width - at[0] * job.piece))
+        for axis in range(AXES):
+            at[axis] += 1
+            coarse += job.step[axis]
+            if at[axis] < job.count[axis]:
+                break
+            coarse -= at[axis] * job.step[axis]
+            at[axis] = 0
 
 
-cdef void shuffle_row(const Shuffle *job, Py_ssize_t row) noexcept nogil:
-    """One row of fine, which is factor[2] rows of coarse; in pieces of FC_MAX_WAYS."""
+cdef Py_ssize_t shuffle_piece(const Shuffle *job, char *coarse, char *fine, Py_ssize_t count) noexcept nogil:
+    """A piece of a row of fine, which is `factor` pieces of coarse, FC_MAX_WAYS at a time. Returns its bytes."""
     cdef void_pointer[16] ways
-    cdef Py_ssize_t fw = job.factor[2], width = job.size[2], line_bytes = width * job.itemsize
-    cdef Py_ssize_t h = row % (job.size[1] * job.factor[1]), rest = row // (job.size[1] * job.factor[1])
-    cdef Py_ssize_t d = rest % (job.size[0] * job.factor[0])
-    cdef Py_ssize_t phase = d % job.factor[0] * job.factor[1] + h % job.factor[1], j0, j, n
-    cdef Py_ssize_t within = (d // job.factor[0]) * job.size[1] + h // job.factor[1]
-    cdef Py_ssize_t plane = job.size[0] * job.size[1], image, c, channel
-    cdef char *fine = job.fine + row * fw * line_bytes
-    rest //= job.size[0] * job.factor[0]
-    c, image = rest % job.channels, rest // job.channels
-    j0 = 0
-    while j0 < fw:
-        n = min(<Py_ssize_t>FC_MAX_WAYS, fw - j0)
+    cdef Py_ssize_t factor = job.factor, itemsize = job.itemsize, j0 = 0, j, n
+    while j0 < factor:
+        n = min(<Py_ssize_t>FC_MAX_WAYS, factor - j0)
         for j in range(n):
-            channel = phase * fw + j0 + j
-            if job.order == 0:
-                channel += c * job.factor[0] * job.factor[1] * fw
-            else:
-                channel = channel * job.channels + c
-            channel += image * job.channels * job.factor[0] * job.factor[1] * fw
-            ways[j] = job.coarse + (channel * plane + within) * line_bytes
-        if fw == 1:
-            memcpy(ways[0] if job.undo else fine, fine if job.undo else ways[0], line_bytes)
+            ways[j] = coarse
+            coarse += job.next_way
+        if factor == 1:
+            memcpy(ways[0] if job.undo else fine, fine if job.undo else ways[0], count * itemsize)
         elif job.undo:
-            job.movers.deinterleave(ways, fine + j0 * job.itemsize, n, fw, width, job.itemsize, job.table)
+            job.movers.deinterleave(ways, fine + j0 * itemsize, n, factor, count, itemsize, job.table)
         else:
-            job.movers.interleave(fine + j0 * job.itemsize, <const void *const *>ways, n, fw, width, job.itemsize,
+            job.movers.interleave(fine + j0 * itemsize, <const void *const *>ways, n, factor, count, itemsize,
                                   job.table)
         j0 += n
+    return count * factor * itemsize

@@ -49,7 +49,7 @@ cdef class TapsFirst:
             y[...] = self.direct.empty
         job.products.x, job.products.x_image = job.sums.x, job.sums.x_image
         job.products.image.channel, job.products.image.pitch = job.sums.image.channel, job.sums.image.pitch
-        job.scratch = <char *>aligned(job.scratch_bytes * job.sums.threads + SHUFFLE_TABLE_BYTES)
+        job.scratch = <char *>aligned(job.scratch_bytes * job.sums.threads + FC_MAX_TABLE)
         job.sums.scratch, job.sums.scratch_bytes, job.ones = job.scratch, job.scratch_bytes, <char *>&self.ones_bytes[0]
         try:
             self.products._prepare_store(&job.products)

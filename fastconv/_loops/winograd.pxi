@@ -235,13 +235,13 @@ cdef class Winograd:
         if job.items == 0:
             return []
         bytes_of_threads = job.scratch_size * job.threads * <Py_ssize_t>sizeof(float)
-        job.scratch = <float *>aligned(bytes_of_threads + SHUFFLE_TABLE_BYTES + job.images)
-        job.bad = <unsigned char *>job.scratch + bytes_of_threads + SHUFFLE_TABLE_BYTES
+        job.scratch = <float *>aligned(bytes_of_threads + FC_MAX_TABLE + job.images)
+        job.bad = <unsigned char *>job.scratch + bytes_of_threads + FC_MAX_TABLE
         memset(job.bad, 0, job.images)
         if job.aside_at:
             self._aim_store(&store, &job, y.shape)
             store.shuffle_table = <unsigned char *>job.scratch + bytes_of_threads
-            fc_shuffle_table(store.shuffle_table, store.out_step[2], store.itemsize, 0)
+            fc_shuffle_table(store.shuffle_table, store.movers.unit, store.out_step[2], store.itemsize, 0)
             job.store = &store
         try:
             with nogil:

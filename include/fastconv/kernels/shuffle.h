@@ -3,65 +3,72 @@
  *   interleave:    fine[q*step + j] = coarse[j][q]      q < count, j < ways <= step
  *   deinterleave:  coarse[j][q] = fine[q*step + j]
  *
- * for elements of any size; step counts elements. Where ways == step and an element is 1, 2, 4, 8 or 16 bytes, 16
- * bytes of every coarse row make ways*16 bytes of the fine one, and each 16 of those are picked from the `ways` rows by byte
- * shuffles and joined by or:
+ * for elements of any size; step counts elements. Where ways == step and an element is 1, 2, 4, 8 or 16 bytes, a unit
+ * (B_UNIT bytes) of every coarse row makes `ways` units of the fine one, its blocks; each block is picked from the
+ * rows, one row after the other, by permutations of bytes:
  *
  *   coarse[0]  a0 a1 a2 a3                         fine  a0 b0 c0 a1 | b1 c1 a2 b2 | c2 a3 b3 c3
  *   coarse[1]  b0 b1 b2 b3     ways 3, 4 bytes           block 0       block 1       block 2
  *   coarse[2]  c0 c1 c2 c3
  *
- * So one table of ways*ways masks (fc_shuffle_table) serves every factor and type. AVX2 does two such groups at once.
+ * So one table of ways*ways masks (fc_shuffle_table) serves every factor and type. A vector is a group of one or more
+ * units; rows of a vector or more end in a group that overlaps the one before it and writes the same bytes again.
  */
 #if FC_BYTE_WORDS
-/* One group: 32 bytes of each coarse row from byte `at` on, 32*ways of the fine one. */
-FC_INLINE void FC_PASTE(interleave_group__, FC_ISA, , , )(unsigned char *fine, const void *const *coarse,
-                                                          const fc_index ways, fc_index at,
-                                                          const unsigned char *table) {
-    fine += at * ways;
+/* One group: a vector of each coarse row from byte `at` on, `ways` vectors of the fine one. */
+FC_INLINE void FC_PASTE(interleave_group__, FC_ISA, , , )(unsigned char *restrict fine,
+                                                          const unsigned char *const *coarse, const fc_index ways,
+                                                          fc_index at, const unsigned char *restrict table) {
+    b_t row[FC_MAX_WAYS];
+    FC_UNROLL
+    for (fc_index j = 0; j < ways; j++) row[j] = b_load(coarse[j] + at);
     FC_UNROLL
     for (fc_index block = 0; block < ways; block++) {
-        b_t out = b_zero();
+        b_t out = b_pick(row[0], b_mask(table, block * ways));
         FC_UNROLL
-        for (fc_index j = 0; j < ways; j++) {
-            const b_t row = b_load((const unsigned char *)coarse[j] + at);
-            out = b_or(out, b_pick(row, b_both(table + 16 * (block * ways + j))));
-        }
-        b_store_halves(fine + 16 * block, fine + 16 * (ways + block), out);
+        for (fc_index j = 1; j < ways; j++) out = b_put(out, row[j], b_mask(table, block * ways + j));
+        b_store_block(fine + at * ways, block, ways, out);
     }
 }
 
-FC_INLINE void FC_PASTE(deinterleave_group__, FC_ISA, , , )(void *const *coarse, const unsigned char *fine,
-                                                            const fc_index ways, fc_index at,
-                                                            const unsigned char *table) {
-    fine += at * ways;
+FC_INLINE void FC_PASTE(deinterleave_group__, FC_ISA, , , )(unsigned char *const *coarse,
+                                                            const unsigned char *restrict fine, const fc_index ways,
+                                                            fc_index at, const unsigned char *restrict table) {
+    b_t block[FC_MAX_WAYS];
+    FC_UNROLL
+    for (fc_index i = 0; i < ways; i++) block[i] = b_load_block(fine + at * ways, i, ways);
     FC_UNROLL
     for (fc_index j = 0; j < ways; j++) {
-        b_t out = b_zero();
+        b_t out = b_pick(block[0], b_mask(table, j * ways));
         FC_UNROLL
-        for (fc_index block = 0; block < ways; block++) {
-            const b_t both = b_halves(fine + 16 * block, fine + 16 * (ways + block));
-            out = b_or(out, b_pick(both, b_both(table + 16 * (j * ways + block))));
-        }
-        b_store((unsigned char *)coarse[j] + at, out);
+        for (fc_index i = 1; i < ways; i++) out = b_put(out, block[i], b_mask(table, j * ways + i));
+        b_store(coarse[j] + at, out);
     }
 }
 
-/* All groups of rows of row_bytes >= 32; the last one overlaps the one before it and writes the same bytes again. */
+/* All groups of a row of row_bytes >= B_BYTES. */
 FC_INLINE void FC_PASTE(interleave_groups__, FC_ISA, , , )(unsigned char *fine, const void *const *coarse,
                                                            const fc_index ways, fc_index row_bytes,
                                                            const unsigned char *table) {
+    const unsigned char *row[FC_MAX_WAYS]; /* the stores could change `coarse`, for all that a compiler knows */
     fc_index at = 0;
-    for (; at + 32 <= row_bytes; at += 32) FC_PASTE(interleave_group__, FC_ISA, , , )(fine, coarse, ways, at, table);
-    if (at < row_bytes) FC_PASTE(interleave_group__, FC_ISA, , , )(fine, coarse, ways, row_bytes - 32, table);
+    FC_UNROLL
+    for (fc_index j = 0; j < ways; j++) row[j] = coarse[j];
+    for (; at + B_BYTES <= row_bytes; at += B_BYTES)
+        FC_PASTE(interleave_group__, FC_ISA, , , )(fine, row, ways, at, table);
+    if (at < row_bytes) FC_PASTE(interleave_group__, FC_ISA, , , )(fine, row, ways, row_bytes - B_BYTES, table);
 }
 
 FC_INLINE void FC_PASTE(deinterleave_groups__, FC_ISA, , , )(void *const *coarse, const unsigned char *fine,
                                                              const fc_index ways, fc_index row_bytes,
                                                              const unsigned char *table) {
+    unsigned char *row[FC_MAX_WAYS];
     fc_index at = 0;
-    for (; at + 32 <= row_bytes; at += 32) FC_PASTE(deinterleave_group__, FC_ISA, , , )(coarse, fine, ways, at, table);
-    if (at < row_bytes) FC_PASTE(deinterleave_group__, FC_ISA, , , )(coarse, fine, ways, row_bytes - 32, table);
+    FC_UNROLL
+    for (fc_index j = 0; j < ways; j++) row[j] = coarse[j];
+    for (; at + B_BYTES <= row_bytes; at += B_BYTES)
+        FC_PASTE(deinterleave_group__, FC_ISA, , , )(row, fine, ways, at, table);
+    if (at < row_bytes) FC_PASTE(deinterleave_group__, FC_ISA, , , )(row, fine, ways, row_bytes - B_BYTES, table);
 }
 #endif
 
@@ -83,16 +90,14 @@ static void FC_KERNEL_NAME(bytes, interleave, FC_ISA)(void *fine, const void *co
     unsigned char *to = fine;
 #if FC_BYTE_WORDS
     const fc_index bytes = count * item_bytes;
-    if (table && bytes >= 32) {
+    if (table && bytes >= B_BYTES) {
 #define FC_GROUPS(n) FC_PASTE(interleave_groups__, FC_ISA, , , )(to, coarse, n, bytes, table)
-        if (ways == 2)
-            FC_GROUPS(2);
-        else if (ways == 3)
-            FC_GROUPS(3);
-        else if (ways == 4)
-            FC_GROUPS(4);
-        else
-            FC_GROUPS(ways);
+        switch (ways) {
+        case 2: FC_GROUPS(2); break;
+        case 3: FC_GROUPS(3); break;
+        case 4: FC_GROUPS(4); break;
+        default: FC_GROUPS(ways);
+        }
 #undef FC_GROUPS
         return;
     }
@@ -110,16 +115,14 @@ static void FC_KERNEL_NAME(bytes, deinterleave, FC_ISA)(void *const *coarse, con
     const unsigned char *from = fine;
 #if FC_BYTE_WORDS
     const fc_index bytes = count * item_bytes;
-    if (table && bytes >= 32) {
+    if (table && bytes >= B_BYTES) {
 #define FC_GROUPS(n) FC_PASTE(deinterleave_groups__, FC_ISA, , , )(coarse, from, n, bytes, table)
-        if (ways == 2)
-            FC_GROUPS(2);
-        else if (ways == 3)
-            FC_GROUPS(3);
-        else if (ways == 4)
-            FC_GROUPS(4);
-        else
-            FC_GROUPS(ways);
+        switch (ways) {
+        case 2: FC_GROUPS(2); break;
+        case 3: FC_GROUPS(3); break;
+        case 4: FC_GROUPS(4); break;
+        default: FC_GROUPS(ways);
+        }
 #undef FC_GROUPS
         return;
     }

@@ -1,7 +1,7 @@
 /* The body of a fastconv/_isa unit: both element types, then the function that enters the kernels into the table.
  *
- * The unit has defined FC_ISA, FC_SIMD (the header of its vocabulary), FC_ROWS and FC_NARROW, FC_BYTES if it has byte
- * kernels of its own, and has opened its target.
+ * The unit has defined FC_ISA, FC_SIMD (the header of its vocabulary), FC_ROWS and FC_NARROW, and FC_BYTES, whether to
+ * enter its byte kernels; it has included those, and has opened its target.
  */
 #define FC_DTYPE f32
 #define FC_IS_F32 1
@@ -27,10 +27,6 @@ static const fc_index FC_WORD(lanes) = V_LANES;
 #undef FC_IS_F32
 #undef FC_DTYPE
 
-#if FC_BYTES
-#include "fastconv/kernels/shuffle.h"
-#endif
-
 static void FC_PASTE(fill_real__, FC_ISA, , , )(fc_real_kernels *t, fc_index lanes) {
     t->lanes = lanes;
     t->rows = FC_ROWS;
@@ -45,11 +41,9 @@ void FC_PASTE(fc_fill__, FC_ISA, , , )(fc_isa *table) {
     table->f32.family = FC_KERNEL_NAME(f32, family, FC_ISA);                                                           \
     table->f64.family = FC_KERNEL_NAME(f64, family, FC_ISA);
 #define FC_SINGLE_KERNEL(family) table->f32.family = FC_KERNEL_NAME(f32, family, FC_ISA);
-#if FC_BYTES
-#define FC_BYTE_KERNEL(family) table->bytes.family = FC_KERNEL_NAME(bytes, family, FC_ISA);
-#else
-#define FC_BYTE_KERNEL(family)
-#endif
+#define FC_BYTE_KERNEL(family)                                                                                         \
+    if (FC_BYTES) table->bytes.family = FC_KERNEL_NAME(bytes, family, FC_ISA);
+    if (FC_BYTES) table->bytes.unit = B_UNIT;
 #include "fastconv/kernels.def"
 #undef FC_REAL_KERNEL
 #undef FC_SINGLE_KERNEL
