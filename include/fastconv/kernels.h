@@ -15,8 +15,8 @@ enum {
     FC_BLOCK_K = 256, /* products summed in registers before they are added to the output: see kernels/gemm.h */
     FC_MAX_WAYS = 16, /* rows that the byte movers interleave in registers */
     FC_MAX_TABLE = FC_MAX_WAYS * FC_MAX_WAYS * 64, /* bytes of the largest fc_shuffle_table */
-    FC_TAKE = 0x40,   /* byte i of a mask: FC_TAKE | n takes byte n of the vector picked from, */
-    FC_KEEP = 0x80    /* FC_KEEP | i leaves what is there */
+    FC_TAKE = 0x40, /* byte i of a mask: FC_TAKE | n takes byte n of the vector picked from, */
+    FC_KEEP = 0x80  /* FC_KEEP | i leaves what is there */
 };
 
 /* Live rows of a panel: weights first, first + 1, ... first + count - 1 of the block. Taps that fall on padding for
@@ -179,7 +179,7 @@ void fc_fill__avx2(fc_isa *table);
 void fc_fill__avx512(fc_isa *table);
 
 /* Masks for interleaving `ways` rows of item_bytes by movers of that unit: ways*ways*unit bytes. kernels/shuffle.h says
- * how; simd/bytes.h what a mask means. */
+ * how. */
 void fc_shuffle_table(unsigned char *table, fc_index unit, fc_index ways, fc_index item_bytes, int undo);
 
 #endif

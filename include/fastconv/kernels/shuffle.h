@@ -12,7 +12,17 @@
  *   coarse[2]  c0 c1 c2 c3
  *
  * So one table of ways*ways masks (fc_shuffle_table) serves every factor and type. A vector is a group of one or more
- * units; rows of a vector or more end in a group that overlaps the one before it and writes the same bytes again.
+ * units (AVX2 has two of 16 bytes, which never mix; AVX-512 with VBMI one of 64); rows of a vector or more end in a
+ * group that overlaps the one before it and writes the same bytes again.
+ */
+/* The byte vocabulary, in simd/bytes_<isa>.h: b_t, a vector of B_BYTES, units of B_UNIT.
+ *   b_load(p)  b_store(p, v)                    a vector, any alignment
+ *   b_load_block(p, block, blocks)  b_store_block(p, block, blocks, v)
+ *                                               unit u of the vector is block u*blocks + block of p
+ *   b_mask(table, i)                            mask i of a table, for every unit
+ * b_pick(v, m)                                byte i of a unit is v[m[i] & 63] of that unit where FC_TAKE is set in
+ * m[i]
+ *   b_put(out, v, m)                            the same, and out[i] where FC_KEEP is set
  */
 #if FC_BYTE_WORDS
 /* One group: a vector of each coarse row from byte `at` on, `ways` vectors of the fine one. */

@@ -10,8 +10,8 @@
  * their masks in registers; those between are loaded and stored.
  */
 FC_INLINE void FC_WORD(strip_edges)(real *to, fc_index strip_row, const real *row, fc_index row_pitch, fc_index rows,
-                                    fc_index width, fc_index first, const fc_index step, fc_index begin,
-                                    fc_index end, fc_index count) {
+                                    fc_index width, fc_index first, const fc_index step, fc_index begin, fc_index end,
+                                    fc_index count) {
     for (fc_index j = begin; j < end; j += V_LANES) {
         const fc_index at = first + j * step;
         FC_WORD(fetch) f;
