@@ -20,39 +20,34 @@
  *   b_load_block(p, block, blocks)  b_store_block(p, block, blocks, v)
  *                                               unit u of the vector is block u*blocks + block of p
  *   b_mask(table, i)                            mask i of a table, for every unit
- * b_pick(v, m)                                byte i of a unit is v[m[i] & 63] of that unit where FC_TAKE is set in
- * m[i]
+ *   b_pick(v, m)                                byte i of a unit is byte m[i] & 63 of that unit of v, with FC_TAKE set
  *   b_put(out, v, m)                            the same, and out[i] where FC_KEEP is set
  */
 #if FC_BYTE_WORDS
 /* One group: a vector of each coarse row from byte `at` on, `ways` vectors of the fine one. */
-FC_INLINE void FC_PASTE(interleave_group__, FC_ISA, , , )(unsigned char *restrict fine,
-                                                          const unsigned char *const *coarse, const fc_index ways,
-                                                          fc_index at, const unsigned char *restrict table) {
-    b_t row[FC_MAX_WAYS];
-    FC_UNROLL
-    for (fc_index j = 0; j < ways; j++) row[j] = b_load(coarse[j] + at);
+FC_INLINE void FC_PASTE(interleave_group__, FC_ISA, , , )(unsigned char *restrict fine, const void *const *coarse,
+                                                          const fc_index ways, fc_index at,
+                                                          const unsigned char *restrict table) {
     FC_UNROLL
     for (fc_index block = 0; block < ways; block++) {
-        b_t out = b_pick(row[0], b_mask(table, block * ways));
+        b_t out = b_pick(b_load((const unsigned char *)coarse[0] + at), b_mask(table, block * ways));
         FC_UNROLL
-        for (fc_index j = 1; j < ways; j++) out = b_put(out, row[j], b_mask(table, block * ways + j));
+        for (fc_index j = 1; j < ways; j++)
+            out = b_put(out, b_load((const unsigned char *)coarse[j] + at), b_mask(table, block * ways + j));
         b_store_block(fine + at * ways, block, ways, out);
     }
 }
 
-FC_INLINE void FC_PASTE(deinterleave_group__, FC_ISA, , , )(unsigned char *const *coarse,
-                                                            const unsigned char *restrict fine, const fc_index ways,
-                                                            fc_index at, const unsigned char *restrict table) {
-    b_t block[FC_MAX_WAYS];
-    FC_UNROLL
-    for (fc_index i = 0; i < ways; i++) block[i] = b_load_block(fine + at * ways, i, ways);
+FC_INLINE void FC_PASTE(deinterleave_group__, FC_ISA, , , )(void *const *coarse, const unsigned char *restrict fine,
+                                                            const fc_index ways, fc_index at,
+                                                            const unsigned char *restrict table) {
     FC_UNROLL
     for (fc_index j = 0; j < ways; j++) {
-        b_t out = b_pick(block[0], b_mask(table, j * ways));
+        b_t out = b_pick(b_load_block(fine + at * ways, 0, ways), b_mask(table, j * ways));
         FC_UNROLL
-        for (fc_index i = 1; i < ways; i++) out = b_put(out, block[i], b_mask(table, j * ways + i));
-        b_store(coarse[j] + at, out);
+        for (fc_index i = 1; i < ways; i++)
+            out = b_put(out, b_load_block(fine + at * ways, i, ways), b_mask(table, j * ways + i));
+        b_store((unsigned char *)coarse[j] + at, out);
     }
 }
 
@@ -60,26 +55,26 @@ FC_INLINE void FC_PASTE(deinterleave_group__, FC_ISA, , , )(unsigned char *const
 FC_INLINE void FC_PASTE(interleave_groups__, FC_ISA, , , )(unsigned char *fine, const void *const *coarse,
                                                            const fc_index ways, fc_index row_bytes,
                                                            const unsigned char *table) {
-    const unsigned char *row[FC_MAX_WAYS]; /* the stores could change `coarse`, for all that a compiler knows */
     fc_index at = 0;
-    FC_UNROLL
-    for (fc_index j = 0; j < ways; j++) row[j] = coarse[j];
     for (; at + B_BYTES <= row_bytes; at += B_BYTES)
-        FC_PASTE(interleave_group__, FC_ISA, , , )(fine, row, ways, at, table);
-    if (at < row_bytes) FC_PASTE(interleave_group__, FC_ISA, , , )(fine, row, ways, row_bytes - B_BYTES, table);
+        FC_PASTE(interleave_group__, FC_ISA, , , )(fine, coarse, ways, at, table);
+    if (at < row_bytes) FC_PASTE(interleave_group__, FC_ISA, , , )(fine, coarse, ways, row_bytes - B_BYTES, table);
 }
 
 FC_INLINE void FC_PASTE(deinterleave_groups__, FC_ISA, , , )(void *const *coarse, const unsigned char *fine,
                                                              const fc_index ways, fc_index row_bytes,
                                                              const unsigned char *table) {
-    unsigned char *row[FC_MAX_WAYS];
     fc_index at = 0;
-    FC_UNROLL
-    for (fc_index j = 0; j < ways; j++) row[j] = coarse[j];
     for (; at + B_BYTES <= row_bytes; at += B_BYTES)
-        FC_PASTE(deinterleave_group__, FC_ISA, , , )(row, fine, ways, at, table);
-    if (at < row_bytes) FC_PASTE(deinterleave_group__, FC_ISA, , , )(row, fine, ways, row_bytes - B_BYTES, table);
+        FC_PASTE(deinterleave_group__, FC_ISA, , , )(coarse, fine, ways, at, table);
+    if (at < row_bytes) FC_PASTE(deinterleave_group__, FC_ISA, , , )(coarse, fine, ways, row_bytes - B_BYTES, table);
 }
+
+/* A few rows: their addresses in registers, where the stores cannot be thought to change them. */
+#define FC_KEPT(type, n)                                                                                               \
+    type kept[n];                                                                                                      \
+    FC_UNROLL                                                                                                          \
+    for (int j = 0; j < n; j++) kept[j] = coarse[j];
 #endif
 
 /* One element, with a constant size where the compiler can make a move of it. */
@@ -101,14 +96,19 @@ static void FC_KERNEL_NAME(bytes, interleave, FC_ISA)(void *fine, const void *co
 #if FC_BYTE_WORDS
     const fc_index bytes = count * item_bytes;
     if (table && bytes >= B_BYTES) {
-#define FC_GROUPS(n) FC_PASTE(interleave_groups__, FC_ISA, , , )(to, coarse, n, bytes, table)
+#define FC_CASE(n)                                                                                                     \
+    case n: {                                                                                                          \
+        FC_KEPT(const void *, n)                                                                                       \
+        FC_PASTE(interleave_groups__, FC_ISA, , , )(to, kept, n, bytes, table);                                        \
+        break;                                                                                                         \
+    }
         switch (ways) {
-        case 2: FC_GROUPS(2); break;
-        case 3: FC_GROUPS(3); break;
-        case 4: FC_GROUPS(4); break;
-        default: FC_GROUPS(ways);
+            FC_CASE(2)
+            FC_CASE(3)
+            FC_CASE(4)
+        default: FC_PASTE(interleave_groups__, FC_ISA, , , )(to, coarse, ways, bytes, table);
         }
-#undef FC_GROUPS
+#undef FC_CASE
         return;
     }
 #endif
@@ -126,14 +126,19 @@ static void FC_KERNEL_NAME(bytes, deinterleave, FC_ISA)(void *const *coarse, con
 #if FC_BYTE_WORDS
     const fc_index bytes = count * item_bytes;
     if (table && bytes >= B_BYTES) {
-#define FC_GROUPS(n) FC_PASTE(deinterleave_groups__, FC_ISA, , , )(coarse, from, n, bytes, table)
+#define FC_CASE(n)                                                                                                     \
+    case n: {                                                                                                          \
+        FC_KEPT(void *, n)                                                                                             \
+        FC_PASTE(deinterleave_groups__, FC_ISA, , , )(kept, from, n, bytes, table);                                    \
+        break;                                                                                                         \
+    }
         switch (ways) {
-        case 2: FC_GROUPS(2); break;
-        case 3: FC_GROUPS(3); break;
-        case 4: FC_GROUPS(4); break;
-        default: FC_GROUPS(ways);
+            FC_CASE(2)
+            FC_CASE(3)
+            FC_CASE(4)
+        default: FC_PASTE(deinterleave_groups__, FC_ISA, , , )(coarse, from, ways, bytes, table);
         }
-#undef FC_GROUPS
+#undef FC_CASE
         return;
     }
 #endif
@@ -143,3 +148,4 @@ static void FC_KERNEL_NAME(bytes, deinterleave, FC_ISA)(void *const *coarse, con
             FC_PASTE(move__, FC_ISA, , , )((unsigned char *)coarse[j] + q * item_bytes,
                                            from + (q * step + j) * item_bytes, item_bytes);
 }
+#undef FC_KEPT
