@@ -14,9 +14,9 @@ cdef struct Shuffle:
     Py_ssize_t itemsize, factor, width, undo        # factor and positions of a row
     Py_ssize_t piece                                # positions of a piece of a row
     Py_ssize_t pieces, pieces_per_item
-    Py_ssize_t next_way                             # bytes of coarse from one of the rows that make one of fine to the next
-    Py_ssize_t[7] count                             # pieces in the order of fine: piece of the row, residue h, h, residue d,
-    Py_ssize_t[7] step                              # d, channel, image; how many, and bytes of coarse from one to the next
+    Py_ssize_t next_way                             # bytes of coarse between the rows that make one of fine
+    Py_ssize_t[7] count                             # axes in the order of fine: piece of the row, residue h, h, residue
+    Py_ssize_t[7] step                              # d, d, channel, image; how many, and their bytes in coarse
 
 
 def shuffle(x, y, Py_ssize_t itemsize, factors, int order, bint undo, Py_ssize_t threads):
