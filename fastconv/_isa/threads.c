@@ -16,8 +16,8 @@
 enum { SPINS = 2000 };
 
 /* Each thread has a share of the items, [next, end), and helps the others when its own is done. A thread so meets the
- * same items in every call of a layer, whose pixels and weights its own cache still has: `mobilenet_1x1_32-64@112` on two
- * threads 0.236 to 0.140 ms. Apart by two cache lines, which processors fetch together. */
+ * same items in every call of a layer, whose pixels and weights its own cache still has: `mobilenet_1x1_32-64@112` on
+ * two threads 0.236 to 0.140 ms. Apart by two cache lines, which processors fetch together. */
 typedef struct {
     _Alignas(128) atomic_ptrdiff_t next;
     ptrdiff_t end;

@@ -66,7 +66,8 @@ typedef fc_index fc_pack_panel_fn(void *panel, fc_index pitch, const fc_image *i
 typedef void fc_pack_strip_fn(void *strip, fc_index strip_row, fc_index pitch, const void *row, fc_index row_pitch,
                               fc_index rows, fc_index width, fc_index first, fc_index step, fc_index count);
 
-/* kernels/filter.h: y[r][n] = start + sum_s,i,j w[w_at[s] + i*w_h + j*w_w] * x[x_at[s] + (r*step + i)*x_row + tap[j] + n]. */
+/* kernels/filter.h: y[r][n] = start + sum_s,i,j w[w_at[s] + i*w_h + j*w_w] * x[x_at[s] + (r*step + i)*x_row + tap[j] +
+ * n]. */
 typedef void fc_filter_fn(const fc_filter *filter, const void *x, void *y, const void *bias);
 
 /* kernels/gemm.h: c[r][n] = start[r][n] + sum_k a[k][r] * b[b_row[k] + n]. */
@@ -89,8 +90,8 @@ typedef void fc_winograd_product_fn(fc_index rows, fc_index count, const void *a
 typedef int fc_winograd_output_fn(fc_index n_h, fc_index n_w, fc_index m_h, fc_index m_w, const void *table,
                                   fc_index tiles, const void *sums, fc_index plane, fc_index tile_step,
                                   const void *bias, void *y, fc_index y_row, fc_index y_column, fc_index y_tile);
-/* kernels/fft.h: X[f][n] = sum_r x[r][n] * exp(-+2 pi i f r / size), in place; nonzero if a result of the inverse is not
- * finite. */
+/* kernels/fft.h: X[f][n] = sum_r x[r][n] * exp(-+2 pi i f r / size), in place; nonzero if a result of the inverse is
+ * not finite. */
 typedef int fc_fft_fn(void *re, void *im, fc_index size, fc_index stride, fc_index columns, const void *roots,
                       int inverse);
 
@@ -107,7 +108,8 @@ typedef void fc_max_rows_fn(void *to, fc_index pitch, const void *x, const fc_ro
 typedef fc_max_rows_fn fc_sum_rows_fn;
 
 /* kernels/pool.h: y[r*y_pitch + j] = join over k < taps of joined[r*pitch + j*stride + k*step], or over k < length[j]
- * of joined[r*pitch + first[j] + k*step], for r < outputs, j < count; a mean divides by rows[r]*columns[j]; its step is 1. */
+ * of joined[r*pitch + first[j] + k*step], for r < outputs, j < count; a mean divides by rows[r]*columns[j]; its step is
+ * 1. */
 typedef struct {
     fc_index outputs, pitch, y_pitch, count, step;
     fc_index taps, stride;          /* taps only */

@@ -1,6 +1,7 @@
 /* filter: a block of output rows of one channel at once, from rows of pixels that lie padded in a strip (strip.h).
  *
- *   y[r*y_row + n] = start + sum over s, i, j of w[w_at[s] + i*w_h + j*w_w] * x[x_at[s] + (r*step + i)*x_row + tap[j] + n]
+ *   y[r*y_row + n] = start + sum over s, i, j of
+ *                          w[w_at[s] + i*w_h + j*w_w] * x[x_at[s] + (r*step + i)*x_row + tap[j] + n]
  *
  *   r < rows, n < columns; s < sources (input channels and planes), i < taps_h, j < taps_w
  *   start = *bias where bias is given, else what y holds

@@ -23,8 +23,8 @@ typedef struct {
 
 /* Plans `count` lanes from input position w on; returns whether any of them lies in [0, width).
  *
- * No branches for steps 1 and 2: a plan is made for each tap and serves few channels where a layer has few. Step 2 loads
- * the odd positions between its lanes as well, where they lie in the row.
+ * No branches for steps 1 and 2: a plan is made for each tap and serves few channels where a layer has few. Step 2
+ * loads the odd positions between its lanes as well, where they lie in the row.
  */
 FC_INLINE int FC_WORD(plan_fetch)(FC_WORD(fetch) * f, fc_index to, fc_index from, fc_index w, const fc_index step,
                                   fc_index width, fc_index count) {

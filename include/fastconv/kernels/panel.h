@@ -7,12 +7,12 @@
  *   written: k without those that are left out.
  *
  * Rows are written as whole vectors. A panel of one tile, pitch two vectors, needs room for another vector behind its
- * last row. A wider one, for up to 16 vectors of short sums, needs it in every row, pitch >= vectors of count + 1, and an
- * image whose output rows are at least two vectors long.
+ * last row. A wider one, for up to 16 vectors of short sums, needs it in every row, pitch >= vectors of count + 1, and
+ * an image whose output rows are at least two vectors long.
  *
  * The pixels are cut at the ends of output rows, and then into vectors, once for all taps. Which lanes are padding
- * depends on the tap but not on the channel, so it is worked out once per tap and the loop over channels is load, store,
- * load, store. A vector may spill over the end of its output row: what belongs there is written after it.
+ * depends on the tap but not on the channel, so it is worked out once per tap and the loop over channels is load,
+ * store, load, store. A vector may spill over the end of its output row: what belongs there is written after it.
  */
 enum { FC_WORD(panel_vectors) = 2 * V_LANES + 32 }; /* 2 V_LANES of one pixel each, or 16 and an odd one per row end */
 

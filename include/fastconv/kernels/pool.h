@@ -9,8 +9,8 @@
  *   join is the maximum (the first of equal ones, NaN if there is a NaN, -inf of nothing) or the sum (0 of nothing); a
  *   mean divides the sum by rows[r]*columns[j].
  *
- * A 3x3 window costs 2 + 2 joins in place of 8, and all rows are read as whole vectors, whatever the stride. `taps` has a
- * vector of outputs per operation, and wants rows with their padding; `runs` has a vector of inputs, for windows that
+ * A 3x3 window costs 2 + 2 joins in place of 8, and all rows are read as whole vectors, whatever the stride. `taps` has
+ * a vector of outputs per operation, and wants rows with their padding; `runs` has a vector of inputs, for windows that
  * are wide beside their number, or irregular, and wants them cut at the edges of the image.
  *
  * rows writes whole vectors, with what joins nothing behind `count`: a store of some lanes would hold up the loads to come.
