@@ -111,6 +111,16 @@ def max_pool(
     kind: int,
     threads: int,
 ) -> None: ...
+def kernel_sums(
+    small: NDArray[Any],
+    large: NDArray[Any],
+    sums: NDArray[Any],
+    step: Sequence[int],
+    dilation: Sequence[int],
+    lo: Sequence[int],
+    groups: int,
+    threads: int,
+) -> None: ...
 def compiled_isas() -> tuple[str, ...]: ...
 def available_isas() -> tuple[str, ...]: ...
 def isa() -> str: ...

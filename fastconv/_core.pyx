@@ -155,6 +155,7 @@ include "_loops/taps.pxi"
 include "_loops/fourier.pxi"
 include "_loops/shuffle.pxi"
 include "_loops/pool.pxi"
+include "_loops/gradient.pxi"
 
 
 # ---------------------------------------------------------------------------------------------- ceilings
