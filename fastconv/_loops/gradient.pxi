@@ -75,13 +75,15 @@ cdef void transpose_item(void *pointer, Py_ssize_t item, Py_ssize_t worker) noex
 cdef void transpose(const KernelSum *job, char *to, const char *rows, Py_ssize_t g, Py_ssize_t i, Py_ssize_t parts,
                     Py_ssize_t channels, Py_ssize_t size) noexcept nogil:
     cdef Py_ssize_t[256] row, pixel
-    cdef Py_ssize_t first = channels * i // parts, count = channels * (i + 1) // parts - first, p, n
+    cdef Py_ssize_t first = channels * i // parts, count = channels * (i + 1) // parts - first
+    cdef Py_ssize_t block, p, n
     cdef Py_ssize_t start = (g * channels + first) * size * job.itemsize
     for p in range(count):
         row[p] = p * size
     for p in range(FC_BLOCK_K):
         pixel[p] = p
-    for p in range(0, size, FC_BLOCK_K):
+    for block in range(ceil_div(size, FC_BLOCK_K)):
+        p = block * FC_BLOCK_K
         n = min(<Py_ssize_t>FC_BLOCK_K, size - p)
         job.kernels.pack_weights(to + start + p * count * job.itemsize, rows + start + p * job.itemsize, count, row, n,
                                  pixel)
@@ -94,11 +96,13 @@ cdef void kernel_item(void *pointer, Py_ssize_t item, Py_ssize_t worker) noexcep
     cdef Py_ssize_t strip = item // (job.panel_ranges * job.taps) % job.strips
     cdef Py_ssize_t g = item // (job.panel_ranges * job.taps * job.strips)
     cdef Py_ssize_t c0 = job.channels * strip // job.strips
-    cdef Py_ssize_t columns = job.channels * (strip + 1) // job.strips - c0, first, n_runs, i, r0, rows
+    cdef Py_ssize_t columns = job.channels * (strip + 1) // job.strips - c0, first, n_runs, block, i
+    cdef Py_ssize_t r0, rows
     cdef const char *x = job.x_pack + (g * job.channels + c0) * job.x_size * job.itemsize
     cdef fc_run[256] runs
     cdef Py_ssize_t[256] b_row
-    for first in range(0, job.q_size, FC_BLOCK_K):
+    for block in range(ceil_div(job.q_size, FC_BLOCK_K)):
+        first = block * FC_BLOCK_K
         n_runs = live_pixels(job, tap, first, min(first + FC_BLOCK_K, job.q_size), columns, runs, b_row)
         if n_runs == 0:
             continue
