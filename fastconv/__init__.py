@@ -1,6 +1,6 @@
 """Convolution, dilated and transposed convolution, pixel shuffle and pooling, for NumPy arrays on the CPU."""
 
-from . import geometry
+from . import geometry, grad
 from ._config import get_num_threads, set_num_threads, show_config, threads
 from ._version import __version__
 from .conv import conv1d, conv2d, conv3d
@@ -42,6 +42,7 @@ __all__ = [
     "conv_transpose3d",
     "geometry",
     "get_num_threads",
+    "grad",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",

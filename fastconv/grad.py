@@ -131,7 +131,7 @@ def conv1d_input(
     --------
     >>> import numpy as np
     >>> from fastconv.grad import conv1d_input
-    >>> conv1d_input((1, 1, 4), np.ones((1, 1, 2)), np.ones((1, 1, 3))).max()
+    >>> float(conv1d_input((1, 1, 4), np.ones((1, 1, 2)), np.ones((1, 1, 3))).max())
     2.0
     """
     shape = int_entries("input_size", input_size, 0)
@@ -184,7 +184,7 @@ def conv1d_weight(
     --------
     >>> import numpy as np
     >>> from fastconv.grad import conv1d_weight
-    >>> conv1d_weight(np.ones((1, 1, 4)), (1, 1, 2), np.ones((1, 1, 3))).max()
+    >>> float(conv1d_weight(np.ones((1, 1, 4)), (1, 1, 2), np.ones((1, 1, 3))).max())
     3.0
     """
     x, g = float_array("input", input), float_array("grad_output", grad_output)
@@ -295,7 +295,7 @@ def conv2d_input(
     --------
     >>> import numpy as np
     >>> from fastconv.grad import conv2d_input
-    >>> conv2d_input((1, 1, 4, 4), np.ones((1, 1, 2, 2)), np.ones((1, 1, 3, 3))).max()
+    >>> float(conv2d_input((1, 1, 4, 4), np.ones((1, 1, 2, 2)), np.ones((1, 1, 3, 3))).max())
     4.0
     """
     shape = int_entries("input_size", input_size, 0)
@@ -348,7 +348,7 @@ def conv2d_weight(
     --------
     >>> import numpy as np
     >>> from fastconv.grad import conv2d_weight
-    >>> conv2d_weight(np.ones((1, 1, 4, 4)), (1, 1, 2, 2), np.ones((1, 1, 3, 3))).max()
+    >>> float(conv2d_weight(np.ones((1, 1, 4, 4)), (1, 1, 2, 2), np.ones((1, 1, 3, 3))).max())
     9.0
     """
     x, g = float_array("input", input), float_array("grad_output", grad_output)
@@ -459,7 +459,7 @@ def conv3d_input(
     --------
     >>> import numpy as np
     >>> from fastconv.grad import conv3d_input
-    >>> conv3d_input((1, 1, 4, 4, 4), np.ones((1, 1, 2, 2, 2)), np.ones((1, 1, 3, 3, 3))).max()
+    >>> float(conv3d_input((1, 1, 4, 4, 4), np.ones((1, 1, 2, 2, 2)), np.ones((1, 1, 3, 3, 3))).max())
     8.0
     """
     shape = int_entries("input_size", input_size, 0)
@@ -512,7 +512,7 @@ def conv3d_weight(
     --------
     >>> import numpy as np
     >>> from fastconv.grad import conv3d_weight
-    >>> conv3d_weight(np.ones((1, 1, 4, 4, 4)), (1, 1, 2, 2, 2), np.ones((1, 1, 3, 3, 3))).max()
+    >>> float(conv3d_weight(np.ones((1, 1, 4, 4, 4)), (1, 1, 2, 2, 2), np.ones((1, 1, 3, 3, 3))).max())
     27.0
     """
     x, g = float_array("input", input), float_array("grad_output", grad_output)
@@ -624,7 +624,7 @@ def conv_transpose1d_input(
     --------
     >>> import numpy as np
     >>> from fastconv.grad import conv_transpose1d_input
-    >>> conv_transpose1d_input((1, 1, 4), np.ones((1, 1, 2)), np.ones((1, 1, 5))).max()
+    >>> float(conv_transpose1d_input((1, 1, 4), np.ones((1, 1, 2)), np.ones((1, 1, 5))).max())
     2.0
     """
     shape = int_entries("input_size", input_size, 0)
@@ -678,7 +678,7 @@ def conv_transpose1d_weight(
     --------
     >>> import numpy as np
     >>> from fastconv.grad import conv_transpose1d_weight
-    >>> conv_transpose1d_weight(np.ones((1, 1, 4)), (1, 1, 2), np.ones((1, 1, 5))).max()
+    >>> float(conv_transpose1d_weight(np.ones((1, 1, 4)), (1, 1, 2), np.ones((1, 1, 5))).max())
     4.0
     """
     x, g = float_array("input", input), float_array("grad_output", grad_output)
@@ -799,7 +799,7 @@ def conv_transpose2d_input(
     --------
     >>> import numpy as np
     >>> from fastconv.grad import conv_transpose2d_input
-    >>> conv_transpose2d_input((1, 1, 4, 4), np.ones((1, 1, 2, 2)), np.ones((1, 1, 5, 5))).max()
+    >>> float(conv_transpose2d_input((1, 1, 4, 4), np.ones((1, 1, 2, 2)), np.ones((1, 1, 5, 5))).max())
     4.0
     """
     shape = int_entries("input_size", input_size, 0)
@@ -853,7 +853,7 @@ def conv_transpose2d_weight(
     --------
     >>> import numpy as np
     >>> from fastconv.grad import conv_transpose2d_weight
-    >>> conv_transpose2d_weight(np.ones((1, 1, 4, 4)), (1, 1, 2, 2), np.ones((1, 1, 5, 5))).max()
+    >>> float(conv_transpose2d_weight(np.ones((1, 1, 4, 4)), (1, 1, 2, 2), np.ones((1, 1, 5, 5))).max())
     16.0
     """
     x, g = float_array("input", input), float_array("grad_output", grad_output)
@@ -974,7 +974,7 @@ def conv_transpose3d_input(
     --------
     >>> import numpy as np
     >>> from fastconv.grad import conv_transpose3d_input
-    >>> conv_transpose3d_input((1, 1, 4, 4, 4), np.ones((1, 1, 2, 2, 2)), np.ones((1, 1, 5, 5, 5))).max()
+    >>> float(conv_transpose3d_input((1, 1, 4, 4, 4), np.ones((1, 1, 2, 2, 2)), np.ones((1, 1, 5, 5, 5))).max())
     8.0
     """
     shape = int_entries("input_size", input_size, 0)
@@ -1028,7 +1028,7 @@ def conv_transpose3d_weight(
     --------
     >>> import numpy as np
     >>> from fastconv.grad import conv_transpose3d_weight
-    >>> conv_transpose3d_weight(np.ones((1, 1, 4, 4, 4)), (1, 1, 2, 2, 2), np.ones((1, 1, 5, 5, 5))).max()
+    >>> float(conv_transpose3d_weight(np.ones((1, 1, 4, 4, 4)), (1, 1, 2, 2, 2), np.ones((1, 1, 5, 5, 5))).max())
     64.0
     """
     x, g = float_array("input", input), float_array("grad_output", grad_output)
