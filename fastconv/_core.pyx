@@ -7,13 +7,17 @@ taps of that residue's phase. Phases whose taps have the same offsets form a gro
 matrix product, for which the pixels are fetched once.
 
     Phases    where outputs read: offsets and groups; independent of weights and of the image
-    Engine    Phases and packed weights: what a layer keeps
+    Cut       Phases, and how rows and sums are cut for an instruction set and a dtype: what engines share
+    Engine    a Cut and packed weights: what a layer keeps
     Job       one call: pointers, sizes, and how the work is cut into items that threads take
 
 The loops lie beside this file, one family each, in _loops/*.pxi; they are compiled as one module. The whole picture is
 drawn in include/fastconv/README.md.
 """
 
+from cpython.buffer cimport (
+    PyBUF_SIMPLE, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+)
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
@@ -29,21 +33,25 @@ cdef extern from "stdlib.h" nogil:
 
 cdef extern from *:
     """
+    #include <sys/mman.h>
+    #ifdef MADV_HUGEPAGE
+    #define ask_for_huge_pages(p, size) (void)madvise(p, size, MADV_HUGEPAGE)
+    #else
+    #define ask_for_huge_pages(p, size) (void)0
+    #endif
     #ifndef FC_BUILD_FLAGS
     #define FC_BUILD_FLAGS ""
     #endif
-    /* Cython's arrays want literal sizes: [256] below is FC_BLOCK_K, [16] FC_MAX_WAYS, [4096] its largest table. */
-    _Static_assert(FC_BLOCK_K == 256 && FC_MAX_WAYS == 16, "array sizes in _core.pyx");
+    /* Cython's arrays want literal sizes: [256] below is FC_MAX_THREADS, [16] FC_MAX_WAYS, [4096] its largest table,
+     * [49216] STACK_BYTES and a cache line. */
+    _Static_assert(FC_MAX_THREADS == 256 && FC_MAX_WAYS == 16, "array sizes in _core.pyx");
     """
+    void ask_for_huge_pages(void *p, size_t size) nogil
     const char *FC_BUILD_FLAGS
     const char *COMPILER "__VERSION__"
 
 ctypedef void *void_pointer
 ctypedef const void *const_pointer
-
-ctypedef fused real:
-    float
-    double
 
 cdef enum:
     NARROW_ROWS = 6             # up to this many outputs per pixel, strips beat panels: docs/performance.md
@@ -54,11 +62,15 @@ cdef enum:
     OUTPUT_BYTES = 1 << 20      # the part of an output that is built aside before it is interleaved
     STRIP_BYTES = 32 << 10      # a strip of padded rows: it should stay in L1 with the weights
     STRIP_LIMIT = 1 << 20       # a strip that cannot be cut below this is not used at all
+    HUGE_PAGE = 2 << 20         # buffers of two and more ask for them: 33 MB written in 1.5 ms, not in 12.5
     SHUFFLE_TABLE_BYTES = 4096  # of fc_shuffle_table for FC_MAX_WAYS
     TILE_BYTES = 1 << 20        # transformed pixels and sums of an item: they should stay in L2 ...
     MANY_TILES = 64             # ... but weights are read once for all tiles of an item: it has this many, ...
     TILE_LIMIT = 6 << 20        # ... up to this size
     SEGMENT_PIXELS = 256        # of a row of tiles that are transformed together: docs/performance.md
+    STACK_BYTES = 48 << 10      # workspace that needs no malloc: a panel of floats. A call of a few us notices
+    TABLE_BYTES = SHUFFLE_TABLE_BYTES + FC_BLOCK_K * 8      # of a call: that, and where the rows of an image begin
+    PACK_SERIAL = 1 << 16       # weights per thread that are worth a thread
     SERIAL_PRODUCTS = 200_000   # multiply-adds per thread, below which waking one costs more than it brings
 
 
@@ -139,6 +151,7 @@ def stop_threads():
 
 include "_loops/phases.pxi"
 include "_loops/engine.pxi"
+include "_loops/weights.pxi"
 include "_loops/direct.pxi"
 include "_loops/store.pxi"
 include "_loops/winograd.pxi"

@@ -37,8 +37,8 @@ static int FC_WORD(cut)(FC_WORD(segment) * seg, const fc_image *image, fc_index 
 }
 
 /* Plans the vectors of one tap; returns how many, and in *alive whether any pixel lies inside the image. */
-static int FC_WORD(plan_tap)(FC_WORD(fetch) * f, const fc_image *image, const FC_WORD(segment) * seg, int n_seg,
-                             const fc_index *offset, int *alive) {
+FC_INLINE int FC_WORD(plan_tap)(FC_WORD(fetch) * f, const fc_image *image, const FC_WORD(segment) * seg, int n_seg,
+                                const fc_index *offset, const fc_index step, int *alive) {
     int n = 0;
     uint32_t any = 0;
     for (int s = 0; s < n_seg; s++) {
@@ -46,11 +46,10 @@ static int FC_WORD(plan_tap)(FC_WORD(fetch) * f, const fc_image *image, const FC
         const int row_inside = d >= 0 && d < image->size[0] && h >= 0 && h < image->size[1];
         const fc_index from = row_inside ? d * image->pitch[0] + h * image->pitch[1] + w : 0;
         for (fc_index i = 0; i < seg[s].count; i += V_LANES) {
-            const fc_index first = w + i * image->step[2], lanes = FC_WORD(min)(V_LANES, seg[s].count - i);
-            const uint32_t bits = row_inside ? FC_WORD(inside)(first, image->step[2], image->size[2], lanes) : 0;
+            const fc_index first = w + i * step, lanes = FC_WORD(min)(V_LANES, seg[s].count - i);
+            const uint32_t bits = row_inside ? FC_WORD(inside)(first, step, image->size[2], lanes) : 0;
             any |= bits;
-            FC_WORD(plan_fetch)(f + n++, seg[s].to + i, from + (row_inside ? i * image->step[2] : 0), bits,
-                                image->step[2]);
+            FC_WORD(plan_fetch)(f + n++, seg[s].to + i, from + (row_inside ? i * step : 0), bits, step);
         }
     }
     /* Lanes behind the last pixel are multiplied too, though never stored: make them 0, not what memory held. */
@@ -92,29 +91,32 @@ FC_INLINE real *FC_WORD(copy_tap)(real *row, const real *image, fc_index channel
     return row;
 }
 
-static fc_index FC_NAME(pack_panel)(void *panel, const fc_image *image, const fc_index *tap_offset, fc_index taps,
-                                    fc_index channels, fc_index pixel, fc_index count, int skip_dead, fc_run *runs) {
+/* The panel, with a constant step where that spares divisions. */
+FC_INLINE fc_index FC_WORD(pack_taps)(real *row, const fc_image *image, const fc_index *tap_offset, fc_index taps,
+                                      fc_index channels, fc_index pixel, fc_index count, int skip_dead, fc_run *runs,
+                                      const fc_index step) {
     FC_WORD(segment) seg[2 * V_LANES];
     FC_WORD(fetch) fetches[2 * V_LANES + 1];
     const int n_seg = FC_WORD(cut)(seg, image, pixel, count);
-    const real *from = image->pixels;
-    const fc_index step = image->step[2], channel = image->channel;
-    real *row = panel;
     fc_index n_runs = 0;
     for (fc_index tap = 0; tap < taps; tap++) {
         int alive;
-        const int n = FC_WORD(plan_tap)(fetches, image, seg, n_seg, tap_offset + 3 * tap, &alive);
+        const int n = FC_WORD(plan_tap)(fetches, image, seg, n_seg, tap_offset + 3 * tap, step, &alive);
         if (skip_dead && !alive) continue;
-        if (step == 1)
-            row = FC_WORD(copy_tap)(row, from, channel, channels, fetches, n, 1);
-        else if (step == 2)
-            row = FC_WORD(copy_tap)(row, from, channel, channels, fetches, n, 2);
-        else
-            row = FC_WORD(copy_tap)(row, from, channel, channels, fetches, n, step);
+        row = FC_WORD(copy_tap)(row, image->pixels, image->channel, channels, fetches, n, step);
         if (n_runs && runs[n_runs - 1].first + runs[n_runs - 1].count == tap * channels)
             runs[n_runs - 1].count += channels;
         else
             runs[n_runs++] = (fc_run){tap * channels, channels};
     }
     return n_runs;
+}
+
+static fc_index FC_NAME(pack_panel)(void *panel, const fc_image *image, const fc_index *tap_offset, fc_index taps,
+                                    fc_index channels, fc_index pixel, fc_index count, int skip_dead, fc_run *runs) {
+#define FC_PACK(step) FC_WORD(pack_taps)(panel, image, tap_offset, taps, channels, pixel, count, skip_dead, runs, step)
+    if (image->step[2] == 1) return FC_PACK(1);
+    if (image->step[2] == 2) return FC_PACK(2);
+    return FC_PACK(image->step[2]);
+#undef FC_PACK
 }

@@ -28,6 +28,12 @@ FC_INLINE void v_store_m(real *p, m_t m, v_t v) { FC_AVX(maskstore)(p, m, v); }
 FC_INLINE v_t v_add(v_t a, v_t b) { return FC_AVX(add)(a, b); }
 FC_INLINE v_t v_fma(v_t a, v_t b, v_t c) { return FC_AVX(fmadd)(a, b, c); }
 FC_INLINE v_t v_fma_at(const real *p, v_t b, v_t c) { return v_fma(v_set1(*p), b, c); }
+FC_INLINE v_t v_zip_low(v_t a, v_t b) { /* unpack works in halves of 16 bytes */
+    return FC_AVX(permute2f128)(FC_AVX(unpacklo)(a, b), FC_AVX(unpackhi)(a, b), 0x20);
+}
+FC_INLINE v_t v_zip_high(v_t a, v_t b) {
+    return FC_AVX(permute2f128)(FC_AVX(unpacklo)(a, b), FC_AVX(unpackhi)(a, b), 0x31);
+}
 FC_INLINE v_t v_even(v_t a, v_t b) {
 #if FC_IS_F32 /* a0 a2 b1 b3 | a4 a6 b5 b7, then the middle halves change places */
     v_t pairs = _mm256_shuffle_ps(a, b, _MM_SHUFFLE(3, 1, 2, 0));

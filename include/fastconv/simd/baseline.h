@@ -31,6 +31,16 @@ FC_INLINE void v_store_m(real *p, m_t m, v_t v) {
 FC_INLINE v_t v_add(v_t a, v_t b) { return a + b; }
 FC_INLINE v_t v_fma(v_t a, v_t b, v_t c) { return a * b + c; }
 FC_INLINE v_t v_fma_at(const real *p, v_t b, v_t c) { return v_fma(v_set1(*p), b, c); }
+FC_INLINE v_t v_zip_low(v_t a, v_t b) {
+    v_t v;
+    for (int i = 0; i < V_LANES / 2; i++) v[2 * i] = a[i], v[2 * i + 1] = b[i];
+    return v;
+}
+FC_INLINE v_t v_zip_high(v_t a, v_t b) {
+    v_t v;
+    for (int i = 0; i < V_LANES / 2; i++) v[2 * i] = a[V_LANES / 2 + i], v[2 * i + 1] = b[V_LANES / 2 + i];
+    return v;
+}
 FC_INLINE v_t v_even(v_t a, v_t b) {
     v_t v;
     for (int i = 0; i < V_LANES / 2; i++) v[i] = a[2 * i], v[V_LANES / 2 + i] = b[2 * i + 1];

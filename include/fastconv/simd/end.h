@@ -11,6 +11,8 @@
 #undef v_add
 #undef v_fma
 #undef v_fma_at
+#undef v_zip_low
+#undef v_zip_high
 #undef v_even
 #undef v_transpose
 #undef V_LANES

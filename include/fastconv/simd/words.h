@@ -11,6 +11,7 @@
  *   v_add(a, b)            a + b
  *   v_fma(a, b, c)         a*b + c; rounded once where the instruction set can, twice in the baseline
  *   v_fma_at(p, b, c)      p[0]*b + c, the factor taken from memory by the multiply-add itself where that exists
+ *   v_zip_low(a, b)        a0 b0 a1 b1 ..., V_LANES of it; v_zip_high(a, b) is the rest
  *   v_even(a, b)           with a = p[0..L) and b = p[L-1..2L-1): p[0], p[2], ... p[2L-2]
  * v_transpose(x)         the square of V_LANES vectors x[i]: entry j of vector i changes places with entry i of vector
  * j
@@ -27,5 +28,7 @@
 #define v_add FC_WORD(v_add)
 #define v_fma FC_WORD(v_fma)
 #define v_fma_at FC_WORD(v_fma_at)
+#define v_zip_low FC_WORD(v_zip_low)
+#define v_zip_high FC_WORD(v_zip_high)
 #define v_even FC_WORD(v_even)
 #define v_transpose FC_WORD(v_transpose)
