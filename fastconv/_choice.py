@@ -21,6 +21,9 @@ LARGE = 224  # what an image is taken for whose size is not known yet
 PACKED = 10  # to gather one pixel for one product of the direct algorithm
 TRANSFORMED = 25  # to take one point of one channel of a tile in or out
 STREAMED = 12  # to read one weight that is not in the cache: once for all pixels, or once per MANY_TILES tiles
+WEIGHT_PACKED = 25  # to pack one weight
+KERNEL_TRANSFORMED = 1200  # to transform the weights of one input and output ...
+POINT_TRANSFORMED = 20  # ... and for each point that they become
 DIRECT_SHARE = 0.88  # of the peak that the direct product reaches
 MANY_TILES = 64
 SEGMENT_PIXELS = 256
@@ -50,10 +53,12 @@ def choose(
     compute: np.dtype[Any],
     algorithm: str,
     lanes: int,
+    once: bool = False,
 ) -> Choice:
     """Return how to compute `operator` on an image of this spatial size; None stands for a large image.
 
     lanes : of a float32 vector of the instruction set. Products have two vectors of outputs.
+    once : whether the weights are packed for this call alone, so that it pays for that as well.
     """
     if algorithm == "direct":
         return Choice("direct", why="asked for")
@@ -65,8 +70,9 @@ def choose(
     grid = _grid(operator, size, out_step)
     if grid[0] > 1:
         return Choice("direct", why="tiles have two axes")
-    direct = _direct_cost(operator, axes, grid, size)
-    costs = {points: _tiled_cost(operator, axes, grid, points, 2 * lanes) for points in POINTS if _fits(axes, points)}
+    direct = _direct_cost(operator, axes, grid, size, once)
+    fitting = [points for points in POINTS if _fits(axes, points)]
+    costs = {points: _tiled_cost(operator, axes, grid, points, 2 * lanes, once) for points in fitting}
     points = min(costs, key=costs.__getitem__)
     if costs[points] >= direct:
         return Choice("direct", why=f"estimated {direct:.2g} multiply-adds, {costs[points]:.2g} in tiles")
@@ -115,13 +121,17 @@ def _grid(operator: Convolution | TransposedConvolution, size: tuple[int, ...] |
 
 
 def _direct_cost(
-    operator: Convolution | TransposedConvolution, axes: tuple[Axis, ...], grid: tuple, size: tuple[int, ...] | None
+    operator: Convolution | TransposedConvolution,
+    axes: tuple[Axis, ...],
+    grid: tuple,
+    size: tuple[int, ...] | None,
+    once: bool,
 ) -> float:
     """Return the multiply-adds of the taps that do not fall on padding, and the gathering of their pixels."""
     outputs, inputs = operator.core_channels
     taps = [sum(len(taps) for _, taps in axis) for axis in axes[1:]]
     live = _live_share(operator, grid, size)
-    work = prod(grid) * live * (outputs / DIRECT_SHARE + PACKED) + outputs * STREAMED
+    work = prod(grid) * live * (outputs / DIRECT_SHARE + PACKED) + outputs * (STREAMED + WEIGHT_PACKED * once)
     return operator.groups * inputs * prod(taps) * work
 
 
@@ -138,7 +148,12 @@ def _live_share(operator: Convolution | TransposedConvolution, grid: tuple, size
 
 
 def _tiled_cost(
-    operator: Convolution | TransposedConvolution, axes: tuple[Axis, ...], grid: tuple, points: int, width: int
+    operator: Convolution | TransposedConvolution,
+    axes: tuple[Axis, ...],
+    grid: tuple,
+    points: int,
+    width: int,
+    once: bool,
 ) -> float:
     """Return the products of all tiles, and what it takes to transform pixels, sums and weights."""
     outputs, inputs = operator.core_channels
@@ -157,7 +172,10 @@ def _tiled_cost(
     rows = -(-outputs * _residues(axes) // products // width) * width * products
     streams = -(-tiles // MANY_TILES)
     multiplied = inputs * rows * (max(tiles, LEAST_TILES) + STREAMED * streams)
-    return operator.groups * area * (multiplied + TRANSFORMED * tiles * (inputs + rows)) * HANDICAP.get(points, 1)
+    cost = area * (multiplied + TRANSFORMED * tiles * (inputs + rows))
+    if once:
+        cost += inputs * rows * (KERNEL_TRANSFORMED + POINT_TRANSFORMED * area)
+    return operator.groups * cost * HANDICAP.get(points, 1)
 
 
 def _workspace(

@@ -87,7 +87,7 @@ def _direct(
 class _Form:
     """A layer but for its numbers: the operator, what it was made from, and dtypes."""
 
-    __slots__ = ("algorithm", "compute", "dtype", "operator", "settings")
+    __slots__ = ("algorithm", "compute", "dtype", "once", "operator", "settings")
 
 
 @lru_cache(maxsize=256)
@@ -98,10 +98,11 @@ def _form(
     bias: tuple[tuple[int, ...], np.dtype[Any]] | None,
     algorithm: str,
     settings: tuple,
+    once: bool,
 ) -> _Form:
     """Check all that a layer is made from, which is shapes, dtypes and exact settings."""
     form = _Form()
-    form.algorithm, form.settings = algorithm, settings
+    form.algorithm, form.settings, form.once = algorithm, settings, once
     form.dtype, form.compute = dtypes(("weight", "bias"), dtype, dtype if bias is None else bias[1])
     form.operator = kind._rule(kind._ndim, shape, *settings)
     if bias is not None:
@@ -117,7 +118,12 @@ def _route(
     result, compute = dtypes(("input", "weight"), dtype, form.dtype)
     operator = form.operator
     place = placement(operator, shape, compute.itemsize, output_size)
-    return result, compute, place, choose(operator, shape[-len(operator.kernel) :], compute, form.algorithm, lanes)
+    return (
+        result,
+        compute,
+        place,
+        choose(operator, shape[-len(operator.kernel) :], compute, form.algorithm, lanes, form.once),
+    )
 
 
 class _Layer:
@@ -129,14 +135,16 @@ class _Layer:
     _names: tuple[str, ...]  # of the settings, in the order of _rule
     _settings: tuple[str, ...]  # of the repr
 
-    def _set(self, weight: ArrayLike, bias: ArrayLike | None, algorithm: str, settings: tuple) -> None:
+    def _set(
+        self, weight: ArrayLike, bias: ArrayLike | None, algorithm: str, settings: tuple, once: bool = False
+    ) -> None:
         if algorithm not in ALGORITHMS:
             raise ValueError(f"algorithm must be one of {ALGORITHMS}, got {algorithm!r}")
         self._weight = weight = as_array("weight", weight)
         self._bias = bias = None if bias is None else as_array("bias", bias)
         about_bias = None if bias is None else (bias.shape, bias.dtype)
         settings = all_exact(self._names, settings)
-        self._form = _form(type(self), weight.shape, weight.dtype, about_bias, algorithm, settings)
+        self._form = _form(type(self), weight.shape, weight.dtype, about_bias, algorithm, settings, once)
         self._engines: dict[tuple[np.dtype[Any], Choice], Engine] = {}
 
     def _keep(self) -> None:
@@ -151,7 +159,7 @@ class _Layer:
     def _borrow(cls, weight: ArrayLike, bias: ArrayLike | None, algorithm: str, settings: tuple) -> Self:
         """Make a layer for one call, on the caller's own weights, which it packs only once the input has passed."""
         layer = cls.__new__(cls)
-        layer._set(weight, bias, algorithm, settings)
+        layer._set(weight, bias, algorithm, settings, once=True)
         return layer
 
     def _apply(self, input: ArrayLike, out: NDArray[Any] | None, output_size: tuple | None = None) -> NDArray[Any]:
@@ -256,7 +264,8 @@ class _OrDirect:
 
 def _restore(kind: type[_Layer], *state: Any) -> _Layer:
     """Make a copied or unpickled layer, packed for the machine that it is on now."""
-    layer = kind._borrow(*state)
+    layer = kind.__new__(kind)
+    layer._set(*state)
     layer._keep()
     return layer
 
