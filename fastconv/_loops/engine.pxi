@@ -258,12 +258,13 @@ cdef class Cut:
         """The spots of each tap."""
         cdef const Block *block
         cdef Py_ssize_t rows = self.template.outputs * packed.group.phases, channels, start, b, t
+        cdef Py_ssize_t group = packed.products * rows if self.template.groups > 1 else 0
         spots = [[] for _ in range(packed.group.taps)]
         for b in range(packed.blocks):
             block = packed.block + b
             channels, start = block.c1 - block.c0, packed.weights_at + block.k0 * rows
             for t in range(block.t0, block.t1):
-                spots[t].append((start, packed.products * rows, channels * (block.t1 - block.t0),
+                spots[t].append((start, group, channels * (block.t1 - block.t0),
                                  channels * (t - block.t0) - block.c0))
         return spots
 
