@@ -49,22 +49,10 @@ def _from_dlpack(name: str, value: Any) -> NDArray[Any]:
     return np.from_dlpack(value)
 
 
-def float_array(name: str, value: object) -> NDArray[Any]:
-    """Return `value` as an ndarray of a dtype that a convolution is defined for."""
-    array = value if type(value) is np.ndarray else as_array(name, value)
-    try:
-        compute_dtype(array.dtype)
-    except KeyError:
-        raise TypeError(
-            f"{name} has dtype {array.dtype}, expected float16, bfloat16, float32 or float64: "
-            f"convert it, e.g. {name}.astype(np.float32)"
-        ) from None
-    return array
-
-
 def rows(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return `array` with entries of `dtype` that lie side by side on the last axis, copied only if they do not."""
-    if array.dtype == dtype and array.strides[-1] == dtype.itemsize and array.flags.aligned:
+    flags = array.flags
+    if array.dtype == dtype and flags.aligned and (flags.c_contiguous or array.strides[-1] == dtype.itemsize):
         return array
     return np.array(array, dtype=dtype, order="C")
 
@@ -86,12 +74,18 @@ def keep(array: NDArray[Any]) -> NDArray[Any]:
 
 
 @lru_cache(maxsize=64)
-def compute_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype that arrays of `dtype` compute in; a KeyError tells that convolutions do not take them."""
-    return _COMPUTE[dtype.name]
+def dtypes(names: tuple[str, ...], *operands: np.dtype[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
+    """Return the dtype of the result of arrays of these names and dtypes, and the dtype that it is computed in."""
+    for name, dtype in zip(names, operands, strict=True):
+        if dtype.name not in _COMPUTE:
+            raise TypeError(
+                f"{name} has dtype {dtype}, expected float16, bfloat16, float32 or float64: "
+                f"convert it, e.g. {name}.astype(np.float32)"
+            )
+    result = result_dtype(*operands)
+    return result, _COMPUTE[result.name]
 
 
-@lru_cache(maxsize=64)
 def result_dtype(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
     """Return the native dtype that ``np.result_type`` promotes float dtypes to.
 
@@ -101,7 +95,7 @@ def result_dtype(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
     try:
         common = np.result_type(*dtypes)
     except TypeError:
-        common = np.result_type(*(compute_dtype(dtype) for dtype in dtypes))
+        common = np.result_type(*(_COMPUTE[dtype.name] for dtype in dtypes))
     return common.newbyteorder("=")
 
 

@@ -21,22 +21,25 @@ class Phases:
         taps_apart: bool = False,
     ) -> None: ...
 
-class Engine:
+class Cut:
     phases: Phases
     isa: str
-    dtype: str
     algorithm: str
     def __init__(
         self,
         phases: Phases,
-        weight: NDArray[Any],
-        bias: NDArray[Any] | None,
         groups: int,
         out_channels: int,
         in_channels: int,
         weight_strides: Sequence[int],
         bias_strides: Sequence[int],
+        itemsize: int,
     ) -> None: ...
+
+class Engine:
+    cut: Cut
+    finite: bool
+    def __init__(self, cut: Cut, weight: NDArray[Any], bias: NDArray[Any] | None, threads: int = 1) -> None: ...
     def run(self, x: NDArray[Any], y: NDArray[Any], origin: Sequence[int], threads: int) -> None: ...
     def describe(self, x_shape: Sequence[int], y_shape: Sequence[int], threads: int = 1) -> dict[str, Any]: ...
 
@@ -64,9 +67,8 @@ class Winograd:
 class TapsFirst:
     products: Engine
     direct: Engine
-    isa: str
-    dtype: str
     algorithm: str
+    finite: bool
     def __init__(self, products: Engine, direct: Engine, ones: NDArray[Any]) -> None: ...
     def run(self, x: NDArray[Any], y: NDArray[Any], origin: Sequence[int], threads: int) -> None: ...
     def describe(self, x_shape: Sequence[int], y_shape: Sequence[int], threads: int = 1) -> dict[str, Any]: ...

@@ -7,13 +7,17 @@ taps of that residue's phase. Phases whose taps have the same offsets form a gro
 matrix product, for which the pixels are fetched once.
 
     Phases    where outputs read: offsets and groups; independent of weights and of the image
-    Engine    Phases and packed weights: what a layer keeps
+    Cut       Phases, and how rows and sums are cut for an instruction set and a dtype: what engines share
+    Engine    a Cut and packed weights: what a layer keeps
     Job       one call: pointers, sizes, and how the work is cut into items that threads take
 
 The loops lie beside this file, one family each, in _loops/*.pxi; they are compiled as one module. The whole picture is
 drawn in include/fastconv/README.md.
 """
 
+from cpython.buffer cimport (
+    PyBUF_SIMPLE, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+)
 from libc.math cimport INFINITY
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
@@ -30,12 +34,20 @@ cdef extern from "stdlib.h" nogil:
 
 cdef extern from *:
     """
+    #include <sys/mman.h>
+    #ifdef MADV_HUGEPAGE
+    #define ask_for_huge_pages(p, size) (void)madvise(p, size, MADV_HUGEPAGE)
+    #else
+    #define ask_for_huge_pages(p, size) (void)0
+    #endif
     #ifndef FC_BUILD_FLAGS
     #define FC_BUILD_FLAGS ""
     #endif
-    /* Cython's arrays want literal sizes: [256] below is FC_BLOCK_K, [16] FC_MAX_WAYS, [16384] FC_MAX_TABLE. */
-    _Static_assert(FC_BLOCK_K == 256 && FC_MAX_WAYS == 16 && FC_MAX_TABLE == 16384, "array sizes in _core.pyx");
+    /* Cython's arrays want literal sizes: [256] below is FC_MAX_THREADS, [16] FC_MAX_WAYS, [16384] FC_MAX_TABLE,
+     * [65600] STACK_BYTES and a cache line. */
+    _Static_assert(FC_MAX_THREADS == 256 && FC_MAX_WAYS == 16 && FC_MAX_TABLE == 16384, "array sizes in _core.pyx");
     """
+    void ask_for_huge_pages(void *p, size_t size) nogil
     const char *FC_BUILD_FLAGS
     const char *COMPILER "__VERSION__"
 
@@ -62,10 +74,14 @@ cdef enum:
     STRIP_LIMIT = 1 << 20       # a strip that cannot be cut below this is not used at all
     TAPS_BYTES = 512 << 10      # products of taps, before they are summed: half of a small L2
     WAVES_BYTES = 768 << 10     # the spectra of an item, most of a small L2
+    HUGE_PAGE = 2 << 20         # buffers of two and more ask for them: 33 MB written in 1.5 ms, not in 12.5
     TILE_BYTES = 1 << 20        # transformed pixels and sums of an item: they should stay in L2 ...
     MANY_TILES = 64             # ... but weights are read once for all tiles of an item: it has this many, ...
     TILE_LIMIT = 6 << 20        # ... up to this size
     SEGMENT_PIXELS = 256        # of a row of tiles that are transformed together: docs/performance.md
+    STACK_BYTES = 64 << 10      # workspace that needs no malloc: a panel of floats. A call of a few us notices
+    TABLE_BYTES = FC_MAX_TABLE + 2 * FC_BLOCK_K * 8         # of a call: see Cut._prepare_tables
+    PACK_SERIAL = 1 << 16       # weights per thread that are worth a thread
     SERIAL_PRODUCTS = 200_000   # multiply-adds per thread, below which waking one costs more than it brings
 
 
@@ -147,6 +163,7 @@ def stop_threads():
 
 include "_loops/phases.pxi"
 include "_loops/engine.pxi"
+include "_loops/weights.pxi"
 include "_loops/direct.pxi"
 include "_loops/filter.pxi"
 include "_loops/store.pxi"

@@ -24,6 +24,7 @@ class Fourier:
     """A convolution by Fourier transforms of `size` rows; what holds a NaN or an infinity is computed directly."""
 
     __slots__ = ("_core", "_direct", "_pack")
+    finite = True
 
     def __init__(
         self,

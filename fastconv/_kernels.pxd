@@ -62,7 +62,8 @@ cdef extern from "fastconv/kernels.h" nogil:
         fc_index rows
         fc_index columns
         fc_index narrow
-        int (*pack_weights)(void *, const void *, fc_index, const fc_index *, fc_index, const fc_index *) noexcept nogil
+        int (*pack_weights)(void *, const void *, fc_index, const fc_index *, fc_index, const fc_index *,
+                            const fc_index *) noexcept nogil
         fc_index (*pack_panel)(void *, fc_index, const fc_image *, const fc_index *, fc_index, fc_index, fc_index,
                                fc_index, int, fc_run *) noexcept nogil
         void (*pack_strip)(void *, fc_index, fc_index, const void *, fc_index, fc_index, fc_index, fc_index, fc_index,

@@ -87,7 +87,7 @@ def conv1d(
     >>> conv1d(x, w, dilation=2, padding="same")
     array([[ 2.,  3.,  6., -4.]])
     """
-    return Conv1d._borrow(weight, bias, stride, padding, dilation, groups, algorithm)(input, out=out)
+    return Conv1d._borrow(weight, bias, algorithm, (stride, padding, dilation, groups, 1))._apply(input, out)
 
 
 def conv2d(
@@ -168,7 +168,7 @@ def conv2d(
     >>> conv2d(image, mean, padding="same", dilation=(1, 2)).shape
     (1, 4, 4)
     """
-    return Conv2d._borrow(weight, bias, stride, padding, dilation, groups, algorithm)(input, out=out)
+    return Conv2d._borrow(weight, bias, algorithm, (stride, padding, dilation, groups, 1))._apply(input, out)
 
 
 def conv3d(
@@ -242,4 +242,4 @@ def conv3d(
     >>> conv3d(np.ones((1, 2, 2, 2)), np.ones((1, 1, 2, 2, 2)), bias=[0.5])
     array([[[[8.5]]]])
     """
-    return Conv3d._borrow(weight, bias, stride, padding, dilation, groups, algorithm)(input, out=out)
+    return Conv3d._borrow(weight, bias, algorithm, (stride, padding, dilation, groups, 1))._apply(input, out)

@@ -69,6 +69,14 @@ def exact(name: str, value: object) -> object:
     return _whole(name, value)
 
 
+def all_exact(names: tuple[str, ...], values: tuple[object, ...]) -> tuple[object, ...]:
+    """Return several arguments `exact`: at once where all are plain ints, as most are."""
+    for value in values:
+        if type(value) is not int:
+            return tuple(map(exact, names, values))
+    return values
+
+
 def per_axis(name: str, value: Ints, ndim: int, minimum: int = 1) -> tuple[int, ...]:
     """Return one int for each spatial axis; a single int, or a tuple of one, stands for all axes."""
     return _spread(name, int_entries(name, value, minimum), ndim)

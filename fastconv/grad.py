@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _core, plan
-from ._arrays import compute_dtype, float_array, result_dtype
+from . import _core, conv, transposed
+from ._arrays import as_array, dtypes, result_dtype
 from ._config import get_num_threads
 from .geometry import (
     TransposedConvolution,
@@ -57,11 +57,12 @@ __all__ = [
 
 def bias_gradient(grad_output: ArrayLike, ndim: int) -> NDArray[Any]:
     """Sum the gradient of an output, ([N,] O, *spatial) with `ndim` spatial axes, over all but its channels."""
-    g = float_array("grad_output", grad_output)
+    g = _float_array("grad_output", grad_output)
     _check_axes("grad_output", g.shape, ndim)
-    g = g.astype(compute_dtype(g.dtype), copy=False)
+    result, compute = dtypes(("grad_output",), g.dtype)
+    g = g.astype(compute, copy=False)
     rows = g.reshape(*(g.shape[:-ndim] if g.ndim == ndim + 2 else (1, *g.shape[:-ndim])), -1)
-    return rows.sum(axis=2).sum(axis=0).astype(result_dtype(float_array("grad_output", grad_output).dtype), copy=False)
+    return rows.sum(axis=2).sum(axis=0).astype(result, copy=False)
 
 
 def pixel_shuffle_input(grad_output: ArrayLike, upscale_factor: Ints, **options: Any) -> NDArray[Any]:
@@ -135,7 +136,7 @@ def conv1d_input(
     2.0
     """
     shape = int_entries("input_size", input_size, 0)
-    w, g = float_array("weight", weight), float_array("grad_output", grad_output)
+    w, g = _float_array("weight", weight), _float_array("grad_output", grad_output)
     return _by_input(1, shape, w, g, (stride, padding, dilation, groups))
 
 
@@ -187,7 +188,7 @@ def conv1d_weight(
     >>> float(conv1d_weight(np.ones((1, 1, 4)), (1, 1, 2), np.ones((1, 1, 3))).max())
     3.0
     """
-    x, g = float_array("input", input), float_array("grad_output", grad_output)
+    x, g = _float_array("input", input), _float_array("grad_output", grad_output)
     return _conv_weight(1, x, int_entries("weight_size", weight_size, 0), g, (stride, padding, dilation, groups))
 
 
@@ -299,7 +300,7 @@ def conv2d_input(
     4.0
     """
     shape = int_entries("input_size", input_size, 0)
-    w, g = float_array("weight", weight), float_array("grad_output", grad_output)
+    w, g = _float_array("weight", weight), _float_array("grad_output", grad_output)
     return _by_input(2, shape, w, g, (stride, padding, dilation, groups))
 
 
@@ -351,7 +352,7 @@ def conv2d_weight(
     >>> float(conv2d_weight(np.ones((1, 1, 4, 4)), (1, 1, 2, 2), np.ones((1, 1, 3, 3))).max())
     9.0
     """
-    x, g = float_array("input", input), float_array("grad_output", grad_output)
+    x, g = _float_array("input", input), _float_array("grad_output", grad_output)
     return _conv_weight(2, x, int_entries("weight_size", weight_size, 0), g, (stride, padding, dilation, groups))
 
 
@@ -463,7 +464,7 @@ def conv3d_input(
     8.0
     """
     shape = int_entries("input_size", input_size, 0)
-    w, g = float_array("weight", weight), float_array("grad_output", grad_output)
+    w, g = _float_array("weight", weight), _float_array("grad_output", grad_output)
     return _by_input(3, shape, w, g, (stride, padding, dilation, groups))
 
 
@@ -515,7 +516,7 @@ def conv3d_weight(
     >>> float(conv3d_weight(np.ones((1, 1, 4, 4, 4)), (1, 1, 2, 2, 2), np.ones((1, 1, 3, 3, 3))).max())
     27.0
     """
-    x, g = float_array("input", input), float_array("grad_output", grad_output)
+    x, g = _float_array("input", input), _float_array("grad_output", grad_output)
     return _conv_weight(3, x, int_entries("weight_size", weight_size, 0), g, (stride, padding, dilation, groups))
 
 
@@ -628,7 +629,7 @@ def conv_transpose1d_input(
     2.0
     """
     shape = int_entries("input_size", input_size, 0)
-    w, g = float_array("weight", weight), float_array("grad_output", grad_output)
+    w, g = _float_array("weight", weight), _float_array("grad_output", grad_output)
     return _by_transposed_input(1, shape, w, g, (stride, padding, output_padding, groups, dilation))
 
 
@@ -681,7 +682,7 @@ def conv_transpose1d_weight(
     >>> float(conv_transpose1d_weight(np.ones((1, 1, 4)), (1, 1, 2), np.ones((1, 1, 5))).max())
     4.0
     """
-    x, g = float_array("input", input), float_array("grad_output", grad_output)
+    x, g = _float_array("input", input), _float_array("grad_output", grad_output)
     return _transposed_weight(
         1, x, int_entries("weight_size", weight_size, 0), g, (stride, padding, output_padding, groups, dilation)
     )
@@ -803,7 +804,7 @@ def conv_transpose2d_input(
     4.0
     """
     shape = int_entries("input_size", input_size, 0)
-    w, g = float_array("weight", weight), float_array("grad_output", grad_output)
+    w, g = _float_array("weight", weight), _float_array("grad_output", grad_output)
     return _by_transposed_input(2, shape, w, g, (stride, padding, output_padding, groups, dilation))
 
 
@@ -856,7 +857,7 @@ def conv_transpose2d_weight(
     >>> float(conv_transpose2d_weight(np.ones((1, 1, 4, 4)), (1, 1, 2, 2), np.ones((1, 1, 5, 5))).max())
     16.0
     """
-    x, g = float_array("input", input), float_array("grad_output", grad_output)
+    x, g = _float_array("input", input), _float_array("grad_output", grad_output)
     return _transposed_weight(
         2, x, int_entries("weight_size", weight_size, 0), g, (stride, padding, output_padding, groups, dilation)
     )
@@ -978,7 +979,7 @@ def conv_transpose3d_input(
     8.0
     """
     shape = int_entries("input_size", input_size, 0)
-    w, g = float_array("weight", weight), float_array("grad_output", grad_output)
+    w, g = _float_array("weight", weight), _float_array("grad_output", grad_output)
     return _by_transposed_input(3, shape, w, g, (stride, padding, output_padding, groups, dilation))
 
 
@@ -1031,7 +1032,7 @@ def conv_transpose3d_weight(
     >>> float(conv_transpose3d_weight(np.ones((1, 1, 4, 4, 4)), (1, 1, 2, 2, 2), np.ones((1, 1, 5, 5, 5))).max())
     64.0
     """
-    x, g = float_array("input", input), float_array("grad_output", grad_output)
+    x, g = _float_array("input", input), _float_array("grad_output", grad_output)
     return _transposed_weight(
         3, x, int_entries("weight_size", weight_size, 0), g, (stride, padding, output_padding, groups, dilation)
     )
@@ -1103,6 +1104,12 @@ def conv_transpose3d_backward(
     )
 
 
+def _float_array(name: str, value: object) -> NDArray[Any]:
+    array = as_array(name, value)
+    dtypes((name,), array.dtype)
+    return array
+
+
 # The sums -------------------------------------------------------------------------------------------------------------
 
 
@@ -1151,10 +1158,9 @@ def _by_input(ndim: int, input_shape: tuple, weight: NDArray[Any], g: NDArray[An
     axes = zip(size, outputs, pads, operator.kernel, operator.stride, operator.dilation, strict=True)
     for i, o, (lo, _), k, s, d in axes:
         reached.append(max(1, min(i, s * (o - 1) + d * (k - 1) + 1 - lo)))
-    layer = getattr(plan, f"ConvTranspose{ndim}d")._borrow(
-        weight, None, operator.stride, pads, 0, operator.groups, operator.dilation, "auto"
-    )
-    part = layer(g, output_size=tuple(reached))
+    transpose = getattr(transposed, f"conv_transpose{ndim}d")
+    options = {"groups": operator.groups, "dilation": operator.dilation, "output_size": tuple(reached)}
+    part = transpose(g, weight, None, operator.stride, pads, **options)
     if part.shape == input_shape:
         return part
     whole = np.zeros(input_shape, part.dtype)
@@ -1169,18 +1175,17 @@ def _by_transposed_input(
     _check_output(operator, input_shape, g)
     if 0 in input_shape:
         return np.zeros(input_shape, result_dtype(weight.dtype, g.dtype))
-    layer = getattr(plan, f"Conv{ndim}d")._borrow(
-        weight, None, operator.stride, operator.padding, operator.dilation, operator.groups, "auto"
-    )
+    convolve = getattr(conv, f"conv{ndim}d")
+    y = convolve(g, weight, None, operator.stride, operator.padding, operator.dilation, operator.groups)
     # With an output_padding of a whole stride (dilation above it) there are outputs beyond the last input.
-    return np.ascontiguousarray(layer(g)[(..., *map(slice, input_shape[-ndim:]))])
+    return np.ascontiguousarray(y[(..., *map(slice, input_shape[-ndim:]))])
 
 
 def _by_weight(
     small: NDArray[Any], large: NDArray[Any], operator: Any, lo: tuple[int, ...], dtype: np.dtype[Any]
 ) -> NDArray[Any]:
     """Sum over pixels q of small[m, q] * large[c, q * stride + k * dilation - lo], for each m, c, k."""
-    ndim, compute = len(operator.kernel), compute_dtype(dtype)
+    ndim, (_, compute) = len(operator.kernel), dtypes(("grad_output",), dtype)
     arrays = []
     for array in (small, large):
         images = array if array.ndim == ndim + 2 else array[None]
@@ -1207,7 +1212,7 @@ def _transposed_weight(ndim: int, x: NDArray[Any], shape: tuple, g: NDArray[Any]
 
 def _backward(ndim: int, g: ArrayLike, x: ArrayLike, w: ArrayLike, settings: tuple, needs: tuple, sums: tuple) -> tuple:
     by_input, by_weight = sums
-    g, x, w = float_array("grad_output", g), float_array("input", x), float_array("weight", w)
+    g, x, w = _float_array("grad_output", g), _float_array("input", x), _float_array("weight", w)
     if len(needs) != 3:
         raise ValueError(f"needs takes three truth values, for input, weight and bias, got {needs!r}")
     _check_output((_conv if by_input is _by_input else _transposed)(ndim, w.shape, settings), x.shape, g)

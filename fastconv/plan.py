@@ -7,22 +7,21 @@ instruction set at hand. It is immutable, takes inputs of any size, and may be s
 
 from __future__ import annotations
 
-from functools import lru_cache
-from math import isfinite
+from functools import lru_cache, partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from . import _core
-from ._arrays import as_array, check_out, compute_dtype, flat, float_array, keep, lies_in_planes, result_dtype, rows
+from ._arrays import as_array, check_out, dtypes, flat, keep, lies_in_planes, rows
 from ._choice import MAX_SUM, choose
 from ._config import get_num_threads
 from ._fourier import Fourier
 from .geometry import (
+    all_exact,
     check_bias,
     convolution,
-    exact,
     five_axes,
     int_entries,
     lift,
@@ -73,28 +72,76 @@ def _terms(operator: Convolution | TransposedConvolution, taps_apart: bool = Fal
     return _core.Phases(*operator.phases(), taps_apart), *operator.core_channels, *operator.layout()
 
 
+@lru_cache(maxsize=256)
+def _cut(operator: Convolution | TransposedConvolution, itemsize: int, isa: str, taps_apart: bool) -> _core.Cut:
+    """Return how the core cuts an operator on the instruction set in use: what depends on shapes alone."""
+    phases, outputs, inputs, strides, bias_strides = _terms(operator, taps_apart)
+    return _core.Cut(phases, operator.groups, outputs, inputs, strides, bias_strides, itemsize)
+
+
+def _direct(
+    operator: Convolution | TransposedConvolution,
+    weight: NDArray[Any],
+    bias: NDArray[Any] | None,
+    taps_apart: bool = False,
+) -> _core.Engine:
+    return _core.Engine(_cut(operator, weight.itemsize, _core.isa(), taps_apart), weight, bias, get_num_threads())
+
+
+class _Form:
+    """A layer but for its numbers: the operator, what it was made from, and dtypes."""
+
+    __slots__ = ("algorithm", "compute", "dtype", "operator", "settings")
+
+
+@lru_cache(maxsize=256)
+def _form(
+    kind: type[_Layer],
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    bias: tuple[tuple[int, ...], np.dtype[Any]] | None,
+    algorithm: str,
+    settings: tuple,
+) -> _Form:
+    """Check all that a layer is made from, which is shapes, dtypes and exact settings."""
+    form = _Form()
+    form.algorithm, form.settings = algorithm, settings
+    form.dtype, form.compute = dtypes(("weight", "bias"), dtype, dtype if bias is None else bias[1])
+    form.operator = kind._rule(kind._ndim, shape, *settings)
+    if bias is not None:
+        check_bias(bias[0], form.operator.bias_channels)
+    return form
+
+
+@lru_cache(maxsize=1024)
+def _route(
+    form: _Form, shape: tuple[int, ...], dtype: np.dtype[Any], output_size: tuple[int, ...] | None, lanes: int
+) -> tuple[np.dtype[Any], np.dtype[Any], Placement, Choice]:
+    """Return all that a call on an input of this shape and dtype needs to know."""
+    result, compute = dtypes(("input", "weight"), dtype, form.dtype)
+    operator = form.operator
+    place = placement(operator, shape, compute.itemsize, output_size)
+    choice = choose(operator, shape[-len(operator.kernel) :], compute, form.algorithm, lanes)
+    return result, compute, place, choice
+
+
 class _Layer:
     """What all layers share: weights, engines per dtype, and the call."""
 
-    __slots__ = ("_algorithm", "_bias", "_compute", "_dtype", "_engines", "_operator", "_weight")
+    __slots__ = ("_bias", "_engines", "_form", "_weight")
     _ndim: int
-    _set: Callable[..., None]  # takes what __init__ takes, in an order of its own
+    _rule: Callable[..., Convolution | TransposedConvolution]
+    _names: tuple[str, ...]  # of the settings, in the order of _rule
     _settings: tuple[str, ...]  # of the repr
 
-    def _bind(self, operator: Any, weight: NDArray[Any], bias: ArrayLike | None, algorithm: str) -> None:
+    def _set(self, weight: ArrayLike, bias: ArrayLike | None, algorithm: str, settings: tuple) -> None:
         if algorithm not in ALGORITHMS:
             raise ValueError(f"algorithm must be one of {ALGORITHMS}, got {algorithm!r}")
-        if bias is None:
-            self._dtype = result_dtype(weight.dtype)
-        else:
-            bias = float_array("bias", bias)
-            check_bias(bias.shape, operator.bias_channels)
-            self._dtype = result_dtype(weight.dtype, bias.dtype)
-        self._compute = compute_dtype(self._dtype)
-        self._operator = operator
-        self._weight = weight
-        self._bias = bias
-        self._algorithm = algorithm
+        self._weight = weight = as_array("weight", weight)
+        self._bias = bias = None if bias is None else as_array("bias", bias)
+        about_bias = None if bias is None else (bias.shape, bias.dtype)
+        settings = all_exact(self._names, settings)
+        self._form = _form(type(self), weight.shape, weight.dtype, about_bias, algorithm, settings)
         self._engines: dict[tuple[np.dtype[Any], Choice], Engine] = {}
 
     def _keep(self) -> None:
@@ -102,105 +149,97 @@ class _Layer:
         self._weight = keep(self._weight)
         if self._bias is not None:
             self._bias = keep(self._bias)
-        self._engine(self._compute)
+        form = self._form
+        self._engine(form.compute, choose(form.operator, None, form.compute, form.algorithm, _core.lanes()))
 
     @classmethod
-    def _borrow(cls, *arguments: Any) -> Self:
+    def _borrow(cls, weight: ArrayLike, bias: ArrayLike | None, algorithm: str, settings: tuple) -> Self:
         """Make a layer for one call, on the caller's own weights, which it packs only once the input has passed."""
         layer = cls.__new__(cls)
-        layer._set(*arguments)
+        layer._set(weight, bias, algorithm, settings)
         return layer
 
     def _apply(self, input: ArrayLike, out: NDArray[Any] | None, output_size: tuple | None = None) -> NDArray[Any]:
         x = as_array("input", input)
-        dtype, compute = (self._dtype, self._compute) if x.dtype == self._dtype else self._promoted(x)
-        place = placement(self._operator, x.shape, compute.itemsize, output_size)
+        dtype, compute, place, choice = _route(self._form, x.shape, x.dtype, output_size, _core.lanes())
         if out is None:
-            y = self._run(x, np.empty(place.shape, compute), place)
+            y = self._run(x, np.empty(place.shape, compute), place, choice)
             return y if compute == dtype else y.astype(dtype)
         target = check_out(out, place.shape, dtype)
         apart = not any(np.may_share_memory(target, a) for a in (x, self._weight, self._bias) if a is not None)
         if target.dtype == compute and lies_in_planes(target, self._ndim) and apart:
-            self._run(x, target, place)
+            self._run(x, target, place, choice)
         else:
-            target[...] = self._run(x, np.empty(place.shape, compute), place)
+            target[...] = self._run(x, np.empty(place.shape, compute), place, choice)
         return out
 
-    def _run(self, x: NDArray[Any], y: NDArray[Any], place: Placement) -> NDArray[Any]:
+    def _run(self, x: NDArray[Any], y: NDArray[Any], place: Placement, choice: Choice) -> NDArray[Any]:
         """Fill y, which lies as the core wants it and overlaps no other array."""
         if y.size:
             x = rows(x, y.dtype)
-            engine = self._engine(y.dtype, x.shape[-self._ndim :])
+            engine = self._engine(y.dtype, choice)
             engine.run(x[place.lift], y[place.lift], place.origin, get_num_threads())
         return y
 
-    def _promoted(self, x: NDArray[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
-        """Return the dtype of the result on an input of another dtype than the layer's, and what it computes in."""
-        dtype = result_dtype(float_array("input", x).dtype, self._dtype)
-        return dtype, compute_dtype(dtype)
-
-    def _engine(self, compute: np.dtype[Any], size: tuple[int, ...] | None = None) -> Engine:
-        """Return the engine for a compute dtype and image size, packed when an input first calls for it.
+    def _engine(self, compute: np.dtype[Any], choice: Choice) -> Engine:
+        """Return the engine for a compute dtype and algorithm, packed when an input first calls for it.
 
         Two threads may both pack it; setdefault lets one of the two win.
         """
-        choice = choose(self._operator, size, compute, self._algorithm, _core.lanes())
         key = compute, choice
         return self._engines.get(key) or self._engines.setdefault(key, self._pack(compute, choice))
 
     def _pack(self, compute: np.dtype[Any], choice: Choice) -> Engine:
-        return self._core_engine(self._operator, flat(self._weight, compute), choice)
+        return self._core_engine(self._form.operator, flat(self._weight, compute), choice)
 
     def _core_engine(
         self, operator: Convolution | TransposedConvolution, weight: NDArray[Any], choice: Choice
     ) -> Engine:
-        """Pack weights, which for all but the direct way are finite."""
         """Pack weights; an algorithm that multiplies zeros of its own wants them finite."""
         bias = None if self._bias is None else flat(self._bias, weight.dtype)
-        groups = operator.groups
-        phases, outputs, inputs, strides, bias_strides = _terms(operator)
-        terms = phases, weight, bias, groups, outputs, inputs, strides, bias_strides
+        packed = partial(_direct, operator, weight, bias)
         if choice.engine == "winograd":
+            phases, outputs, inputs, strides, bias_strides = _terms(operator)
+            terms = phases, weight, bias, operator.groups, outputs, inputs, strides, bias_strides
             engine = _core.Winograd(*terms, choice.tile)
             if engine.finite:
-                return _OrDirect(engine, lambda: _core.Engine(*terms))
+                return _OrDirect(engine, packed)
         if choice.engine == "fourier" and np.isfinite(weight).all():
-            return Fourier(operator, weight, bias, *choice.tile, lambda: _core.Engine(*terms))
-        direct = _core.Engine(*terms)
+            return Fourier(operator, weight, bias, *choice.tile, packed)
         if choice.engine != "taps":
-            return direct
-        apart = _terms(operator, taps_apart=True)[0]
-        products = _core.Engine(apart, weight, None, groups, outputs, inputs, strides, bias_strides)
-        return _core.TapsFirst(products, direct, np.ones(MAX_SUM, weight.dtype))
+            return packed()
+        products = _direct(operator, weight, None, taps_apart=True)
+        return _core.TapsFirst(products, packed(), np.ones(MAX_SUM, weight.dtype))
 
     def describe(self, shape: tuple[int, ...]) -> dict[str, Any]:
         """Return what would run on an input of this shape in the layer's own dtype: algorithm, ISA, output shape."""
         shape = int_entries("shape", shape, 0)
-        output = placement(self._operator, shape, self._compute.itemsize, None).shape
-        sides = five_axes(shape, self._ndim), five_axes(output, self._ndim)
-        engine = self._engine(self._compute, shape[-self._ndim :])
-        why = choose(self._operator, shape[-self._ndim :], self._compute, self._algorithm, _core.lanes()).why
-        return {**engine.describe(*sides, get_num_threads()), "why": why, "output_shape": output}
+        _, compute, place, choice = _route(self._form, shape, self.dtype, None, _core.lanes())
+        sides = five_axes(shape, self._ndim), five_axes(place.shape, self._ndim)
+        said = self._engine(compute, choice).describe(*sides, get_num_threads())
+        return {**said, "why": choice.why, "output_shape": place.shape}
 
     def __repr__(self) -> str:
-        operator = self._operator
+        operator = self._form.operator
         settings = "".join(f", {name}={getattr(self, name)}" for name in self._settings)
         return (
             f"{type(self).__name__}({operator.in_channels} -> {operator.out_channels} channels, "
-            f"kernel={operator.kernel}{settings}, bias={self._bias is not None}, dtype={self._dtype.name})"
+            f"kernel={operator.kernel}{settings}, bias={self._bias is not None}, dtype={self.dtype.name})"
         )
 
     def __reduce__(self) -> tuple:
-        return _restore, (type(self), self._operator, self._weight, self._bias, self._algorithm)
+        return _restore, (type(self), self._weight, self._bias, self._form.algorithm, self._form.settings)
 
     weight = property(attrgetter("_weight"), doc="The weight, as a read-only copy.")
     bias = property(attrgetter("_bias"), doc="The bias, as a read-only copy, or None.")
-    dtype = property(attrgetter("_dtype"), doc="The promoted dtype of weight and bias.")
-    stride = property(attrgetter("_operator.stride"), doc="The stride on each spatial axis.")
-    padding = property(attrgetter("_operator.padding"), doc='The (lo, hi) padding on each spatial axis, or a "same".')
-    dilation = property(attrgetter("_operator.dilation"), doc="The dilation on each spatial axis.")
-    groups = property(attrgetter("_operator.groups"), doc="The number of groups.")
-    algorithm = property(attrgetter("_algorithm"), doc="What was asked for; `describe` tells what runs.")
+    dtype = property(attrgetter("_form.dtype"), doc="The promoted dtype of weight and bias.")
+    stride = property(attrgetter("_form.operator.stride"), doc="The stride on each spatial axis.")
+    padding = property(
+        attrgetter("_form.operator.padding"), doc='The (lo, hi) padding on each spatial axis, or a "same".'
+    )
+    dilation = property(attrgetter("_form.operator.dilation"), doc="The dilation on each spatial axis.")
+    groups = property(attrgetter("_form.operator.groups"), doc="The number of groups.")
+    algorithm = property(attrgetter("_form.algorithm"), doc="What was asked for; `describe` tells what runs.")
 
 
 class _OrDirect:
@@ -211,6 +250,7 @@ class _OrDirect:
     """
 
     __slots__ = ("_direct", "_engine", "_pack")
+    finite = True
 
     def __init__(self, engine: _core.Winograd, pack: Callable[[], _core.Engine]) -> None:
         self._engine = engine
@@ -229,7 +269,7 @@ class _OrDirect:
 def _restore(kind: type[_Layer], *state: Any) -> _Layer:
     """Make a copied or unpickled layer, packed for the machine that it is on now."""
     layer = kind.__new__(kind)
-    layer._bind(*state)
+    layer._set(*state)
     layer._keep()
     return layer
 
@@ -239,7 +279,9 @@ def _restore(kind: type[_Layer], *state: Any) -> _Layer:
 
 class _Conv(_Layer):
     __slots__ = ()
-    _settings: tuple[str, ...] = ("stride", "padding", "dilation", "groups")
+    _rule = staticmethod(convolution)
+    _names = ("stride", "padding", "dilation", "groups", "upscale_factor")
+    _settings: tuple[str, ...] = _names[:4]
 
     def __init__(
         self,
@@ -252,31 +294,8 @@ class _Conv(_Layer):
         *,
         algorithm: str = "auto",
     ) -> None:
-        self._set(weight, bias, stride, padding, dilation, groups, algorithm)
+        self._set(weight, bias, algorithm, (stride, padding, dilation, groups, 1))
         self._keep()
-
-    def _set(
-        self,
-        weight: ArrayLike,
-        bias: ArrayLike | None,
-        stride: Ints,
-        padding: Padding,
-        dilation: Ints,
-        groups: int,
-        algorithm: str,
-        upscale_factor: Ints = 1,
-    ) -> None:
-        weight = float_array("weight", weight)
-        operator = convolution(
-            self._ndim,
-            weight.shape,
-            exact("stride", stride),
-            exact("padding", padding),
-            exact("dilation", dilation),
-            exact("groups", groups),
-            exact("upscale_factor", upscale_factor),
-        )
-        self._bind(operator, weight, bias, algorithm)
 
     def __call__(self, input: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Convolve `input`, of any batch and image size; write to `out` if given."""
@@ -382,16 +401,16 @@ class SubpixelConv2d(_Conv):
         *,
         algorithm: str = "auto",
     ) -> None:
-        self._set(weight, bias, stride, padding, dilation, groups, algorithm, upscale_factor)
+        self._set(weight, bias, algorithm, (stride, padding, dilation, groups, upscale_factor))
         self._keep()
 
     def _pack(self, compute: np.dtype[Any], choice: Choice) -> Engine:
-        if self._operator.splits_evenly():
+        if self._form.operator.splits_evenly():
             return super()._pack(compute, choice)
-        plain = self._core_engine(self._operator.plain(), flat(self._weight, compute), choice)
-        return _ThenShuffled(plain, self._operator.factor)
+        plain = self._core_engine(self._form.operator.plain(), flat(self._weight, compute), choice)
+        return _ThenShuffled(plain, self._form.operator.factor)
 
-    upscale_factor = property(attrgetter("_operator.factor"), doc="The upscale factor on each spatial axis.")
+    upscale_factor = property(attrgetter("_form.operator.factor"), doc="The upscale factor on each spatial axis.")
 
 
 class _ThenShuffled:
@@ -428,7 +447,8 @@ class _ThenShuffled:
 
 class _ConvTranspose(_Layer):
     __slots__ = ()
-    _settings = ("stride", "padding", "output_padding", "groups", "dilation")
+    _rule = staticmethod(transposed_convolution)
+    _names = _settings = ("stride", "padding", "output_padding", "groups", "dilation")
 
     def __init__(
         self,
@@ -442,31 +462,8 @@ class _ConvTranspose(_Layer):
         *,
         algorithm: str = "auto",
     ) -> None:
-        self._set(weight, bias, stride, padding, output_padding, groups, dilation, algorithm)
+        self._set(weight, bias, algorithm, (stride, padding, output_padding, groups, dilation))
         self._keep()
-
-    def _set(
-        self,
-        weight: ArrayLike,
-        bias: ArrayLike | None,
-        stride: Ints,
-        padding: PadLike,
-        output_padding: Ints,
-        groups: int,
-        dilation: Ints,
-        algorithm: str,
-    ) -> None:
-        weight = float_array("weight", weight)
-        operator = transposed_convolution(
-            self._ndim,
-            weight.shape,
-            exact("stride", stride),
-            exact("padding", padding),
-            exact("output_padding", output_padding),
-            exact("groups", groups),
-            exact("dilation", dilation),
-        )
-        self._bind(operator, weight, bias, algorithm)
 
     def __call__(
         self, input: ArrayLike, *, output_size: Ints | None = None, out: NDArray[Any] | None = None
@@ -476,15 +473,16 @@ class _ConvTranspose(_Layer):
 
     def _pack(self, compute: np.dtype[Any], choice: Choice) -> Engine:
         weight = flat(self._weight, compute)
-        # A sum of squares is finite only if every entry is, and reads the weights once; overflow merely costs a look.
-        if isfinite(weight.dot(weight)) or (finite := np.isfinite(weight)).all():
-            return self._core_engine(self._operator, weight, choice)
+        engine = self._core_engine(self._form.operator, weight, choice)
+        if engine.finite:
+            return engine
+        finite = np.isfinite(weight)
         # The stand-in has the sign of the infinity: an infinite input times it is the same, any other next to nothing.
         stand_in = np.copysign(np.finfo(compute).tiny, weight)
-        engine = self._core_engine(self._operator, np.where(finite, weight, stand_in), choice)
-        return _WithNonFinite(engine, self._operator, np.where(finite, 0, weight))
+        engine = self._core_engine(self._form.operator, np.where(finite, weight, stand_in), choice)
+        return _WithNonFinite(engine, self._form.operator, np.where(finite, 0, weight))
 
-    output_padding = property(attrgetter("_operator.output_padding"), doc="What is added to each spatial axis.")
+    output_padding = property(attrgetter("_form.operator.output_padding"), doc="What is added to each spatial axis.")
 
 
 class ConvTranspose1d(_ConvTranspose):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _core
-from ._arrays import as_array, check_out, compute_dtype, float_array, lies_in_planes, result_dtype, rows
+from ._arrays import as_array, check_out, dtypes, lies_in_planes, rows
 from ._config import get_num_threads
 from .geometry import MAX_SIZE, adaptive_geometry, as_bool, exact, pool_geometry
 
@@ -653,11 +653,12 @@ def _avg_pool(
     divisor_override: int | None,
     out: NDArray[Any] | None,
 ) -> NDArray[Any]:
-    x = float_array("input", input)
+    x = as_array("input", input)
+    dtype, compute = dtypes(("input",), x.dtype)
     geometry = pool_geometry(
         ndim,
         x.shape,
-        compute_dtype(x.dtype).itemsize,
+        compute.itemsize,
         exact("kernel_size", kernel_size),
         None if stride is None else exact("stride", stride),
         exact("padding", padding),
@@ -666,18 +667,19 @@ def _avg_pool(
     )
     divisor, count_padding = _divisor(divisor_override), as_bool("count_include_pad", count_include_pad)
     pool = _pool(geometry.row or geometry.windows, mean=True, count_padding=count_padding, divisor=divisor)
-    return _deliver(x, result_dtype(x.dtype), compute_dtype(x.dtype), geometry, partial(_fill, pool=pool), out)
+    return _deliver(x, dtype, compute, geometry, partial(_fill, pool=pool), out)
 
 
 def _adaptive_avg_pool(
     ndim: int, input: ArrayLike, output_size: Ints | tuple[int | None, ...] | None, out: NDArray[Any] | None
 ) -> NDArray[Any]:
-    x = float_array("input", input)
+    x = as_array("input", input)
+    dtype, compute = dtypes(("input",), x.dtype)
     wanted: Any = output_size if isinstance(output_size, (tuple, list)) else (output_size,)
     sizes: Any = tuple([None if entry is None else exact("output_size", entry) for entry in wanted])
-    geometry = adaptive_geometry(ndim, x.shape, compute_dtype(x.dtype).itemsize, sizes)
+    geometry = adaptive_geometry(ndim, x.shape, compute.itemsize, sizes)
     fill = partial(_fill, pool=_pool(geometry.row or geometry.windows, mean=True))
-    return _deliver(x, result_dtype(x.dtype), compute_dtype(x.dtype), geometry, fill, out)
+    return _deliver(x, dtype, compute, geometry, fill, out)
 
 
 @lru_cache(maxsize=64)

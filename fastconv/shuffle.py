@@ -206,8 +206,8 @@ def subpixel_conv2d(
     >>> subpixel_conv2d(x, np.ones((12, 8, 3, 3), np.float32), None, 2, padding=1).shape
     (1, 3, 32, 32)
     """
-    layer = SubpixelConv2d._borrow(weight, bias, stride, padding, dilation, groups, algorithm, upscale_factor)
-    return layer(input, out=out)
+    settings = stride, padding, dilation, groups, upscale_factor
+    return SubpixelConv2d._borrow(weight, bias, algorithm, settings)._apply(input, out)
 
 
 def _rearrange(

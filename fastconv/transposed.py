@@ -96,7 +96,8 @@ def conv_transpose1d(
     >>> conv_transpose1d(np.array([[1.0, 1.0, 1.0]]), np.array([[[1.0, 1.0, 1.0]]]), stride=2)
     array([[1., 1., 2., 1., 2., 1., 1.]])
     """
-    layer = ConvTranspose1d._borrow(weight, bias, stride, padding, output_padding, groups, dilation, algorithm)
+    settings = stride, padding, output_padding, groups, dilation
+    layer = ConvTranspose1d._borrow(weight, bias, algorithm, settings)
     return layer(input, output_size=output_size, out=out)
 
 
@@ -182,7 +183,8 @@ def conv_transpose2d(
     >>> conv_transpose2d(np.ones((8, 16, 16)), np.ones((8, 4, 3, 3)), stride=2, padding=1, output_size=32).shape
     (4, 32, 32)
     """
-    layer = ConvTranspose2d._borrow(weight, bias, stride, padding, output_padding, groups, dilation, algorithm)
+    settings = stride, padding, output_padding, groups, dilation
+    layer = ConvTranspose2d._borrow(weight, bias, algorithm, settings)
     return layer(input, output_size=output_size, out=out)
 
 
@@ -263,5 +265,6 @@ def conv_transpose3d(
     >>> conv_transpose3d(np.ones((1, 4, 4, 4)), np.ones((1, 2, 2, 2, 2)), stride=2).shape
     (2, 8, 8, 8)
     """
-    layer = ConvTranspose3d._borrow(weight, bias, stride, padding, output_padding, groups, dilation, algorithm)
+    settings = stride, padding, output_padding, groups, dilation
+    layer = ConvTranspose3d._borrow(weight, bias, algorithm, settings)
     return layer(input, output_size=output_size, out=out)

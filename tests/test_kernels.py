@@ -45,7 +45,7 @@ class Columns(ctypes.Structure):
 
 # The types of include/fastconv/kernels.h, result first.
 SIGNATURES = {
-    "pack_weights": (INT, POINTER, POINTER, INDEX, POINTER, INDEX, POINTER),
+    "pack_weights": (INT, POINTER, POINTER, INDEX, POINTER, INDEX, POINTER, POINTER),
     "pack_panel": (INDEX, POINTER, INDEX, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, INT, POINTER),
     "pack_strip": (None, POINTER, INDEX, INDEX, POINTER, INDEX, INDEX, INDEX, INDEX, INDEX, INDEX),
     "filter": (None, POINTER, POINTER, POINTER, POINTER),
@@ -373,23 +373,38 @@ def test_pack_strip(kernel, guard, rng, step):
             assert_same_bits(got, expected)
 
 
+# How weights lie, as (steps between rows, steps between entries): rows far apart with entries side by side, rows side
+# by side, taps of a kernel between those of other phases, and neither.
+LAYOUTS = {
+    "entries": ((60, 61), (1,)),
+    "rows": ((1,), (33, 40)),
+    "taps": ((16,), (2, 6, 2, 26)),
+    "none": ((5, 9), (70,)),
+}
+
+
 @every("pack_weights")
-def test_pack_weights(kernel, guard, rng):
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_pack_weights(kernel, guard, rng, layout):
     """What is not packed is poison, which must not be reported; what is packed and not finite must."""
     largest, least = np.finfo(kernel.dtype).max, np.finfo(kernel.dtype).smallest_subnormal
-    for rows, count in product(range(1, kernel.rows + 1), [0, 1, 2, 9]):
-        row_offset, k_offset = rng.integers(-20, 20, rows), rng.permutation(40)[:count] * 7 - 100
-        at = k_offset[:, None] + row_offset
+    row_steps, steps = (rng.choice(s, 60) if len(s) == 2 else np.resize(s, 60) for s in LAYOUTS[layout])
+    for rows, count in product(range(1, kernel.rows + 1), [0, *tails(kernel.lanes, 2), 2 * kernel.lanes + 5]):
+        row_offset = np.cumsum(row_steps)[:rows] - 30  # of either sign
+        offset = np.cumsum(steps)[:count] - 70
+        place = rng.permutation(count + 3)[:count]  # columns between them are not written
+        at = offset[:, None] + row_offset
         zero = int(-at.min(initial=0))
         w = np.full(zero + at.max(initial=-zero - 1) + 1, np.nan, kernel.dtype)
         for special in [0, largest, -largest, least, np.nan, np.inf, -np.inf]:
             if count:
                 w[zero + at] = rng.standard_normal(at.shape)
                 w[zero + rng.choice(at.ravel())] = special
-            a = guard.output((count, rows), kernel.dtype)
+            a = guard.output((count + 3, rows), kernel.dtype)
             first = address(guard.input(w)) + zero * w.itemsize
-            bad = kernel(a, first, rows, guard.input(row_offset), count, guard.input(k_offset))
-            got = guard.take(a)
+            tables = guard.input(row_offset), guard.input(offset), guard.input(place * rows)
+            bad = kernel(a, first, rows, tables[0], count, tables[1], tables[2])
+            got = np.array([guard.take(a[k]) for k in place], kernel.dtype).reshape(at.shape)
             guard.check()
             assert_same_bits(got, w[zero + at])
             assert bool(bad) == (not np.isfinite(got).all())

@@ -52,7 +52,9 @@ def tile(request, monkeypatch):
         return Choice("winograd", (1 if rows == 1 else request.param, request.param))
 
     monkeypatch.setattr(plan, "choose", choose)
-    return request.param
+    plan._route.cache_clear()
+    yield request.param
+    plan._route.cache_clear()
 
 
 def arrays(x_shape, w_shape, outputs, seed=0):

@@ -60,8 +60,9 @@ cdef void multiply(const Job *job, const Item *item, const Packed *packed, const
     """One block of the sum for one tile of pixels and all rows of weights of the item."""
     cdef Py_ssize_t phases = packed.group.phases, all_rows = job.outputs * phases
     cdef Py_ssize_t k = (block.c1 - block.c0) * (block.t1 - block.t0)
-    cdef const char *weights = packed.weights + (item.group * packed.products + block.k0) * all_rows * job.itemsize
-    cdef const char *bias = packed.bias + item.group * all_rows * job.itemsize
+    cdef const char *weights = job.weights + (packed.weights_at + (item.group * packed.products + block.k0) * all_rows
+                                              ) * job.itemsize
+    cdef const char *bias = job.bias + (packed.bias_at + item.group * all_rows) * job.itemsize
     cdef Py_ssize_t above = packed.group.first_phase * (item.m1 - item.m0) - item.m0 * phases
     cdef Py_ssize_t i, row
     for i in range(packed.unit[item.u0], packed.unit[item.u1]):

@@ -1,9 +1,10 @@
-"""The direct algorithm: weights cut and packed once per layer, work cut into items once per call."""
+"""The direct algorithm: sums and rows cut once per operator, weights packed once per layer, work cut once per call."""
 
 cdef struct Packed:             # one group of phases: its weights, and how rows and sums are cut
     const Group *group
-    char *weights               # [conv group][block][row of outputs in panels][k], see kernels/weights.h
-    char *bias                  # [conv group][row], row = channel*phases + phase
+    Py_ssize_t weights_at       # in elements: [conv group][block][panel][product][row]
+    Py_ssize_t bias_at          # likewise: [conv group][row], row = channel*phases + phase
+    Py_ssize_t *bias_offset     # [row], in the caller's array
     Block *block
     Py_ssize_t blocks
     Py_ssize_t tap_blocks       # blocks that share channels
@@ -18,10 +19,25 @@ cdef struct Span:               # a range of output columns, all rows: an image 
     Py_ssize_t first_block      # blocks of the spans before it
 
 
+cdef struct Spot:               # where the products of a tap go, for a part of the channels:
+    Py_ssize_t start            # start + (conv group)*group + row*length + (first + channel)*rows
+    Py_ssize_t group, length, first                         # of the panel that begins at `row` and has `rows`
+
+
+cdef struct Source:             # weights that are packed together, in the order in which they lie in the caller's array
+    const Packed *packed        # whose panels all its groups have
+    Py_ssize_t rows, taps
+    Py_ssize_t *row_offset      # [rows]
+    Py_ssize_t *tap_offset      # [taps], ascending
+    Spot *spot                  # [part of the channels][taps]
+
+
 cdef struct Job:
     const fc_real_kernels *kernels
     const fc_byte_kernels *movers
     const Packed *packed
+    const char *weights                                     # see Packed
+    const char *bias
     const Line *line
     const Way *way
     Reach reach
@@ -50,7 +66,8 @@ cdef struct Job:
     Py_ssize_t item_tiles
     Py_ssize_t aside_offset, list_offset, scratch_bytes     # of a worker's scratch, in bytes
     char *scratch
-    Py_ssize_t[256] panel_row, image_row                    # where the rows of a panel begin; those of the image
+    Py_ssize_t *panel_row                                   # where the rows of a panel begin
+    Py_ssize_t *image_row                                   # those of the image
     unsigned char *shuffle_table                            # if whole output rows are interleaved at once
 
 
@@ -62,36 +79,40 @@ cdef Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
 cdef void *aligned(Py_ssize_t size) except? NULL nogil:
     """At least one cache line, at a cache line's start."""
     cdef void *p = NULL
-    if posix_memalign(&p, 64, <size_t>max(size, 64)):
+    cdef bint large = size >= 2 * HUGE_PAGE
+    if posix_memalign(&p, HUGE_PAGE if large else 64, <size_t>max(size, 64)):
         with gil:
             raise MemoryError(f"fastconv: no memory for {size} bytes of workspace")
+    if large:
+        ask_for_huge_pages(p, size)
     return p
 
 
-cdef class Engine:
-    """An operator with its weights packed for one instruction set. Immutable; threads may share it."""
+cdef class Cut:
+    """How an operator's rows and sums are cut for one instruction set and dtype: what all its engines share."""
 
     cdef readonly Phases phases
     cdef readonly str isa
-    cdef readonly str dtype
     cdef readonly str algorithm
-    cdef object empty               # what outputs without any tap are: the bias, or 0
     cdef Packed *packed
+    cdef Source *sources
+    cdef Py_ssize_t n_sources, bias_bytes, weight_bytes
+    cdef Py_ssize_t w_group, w_channel, b_group     # strides of weights and biases
+    cdef Py_ssize_t *part                           # first channel of each part of the sum, and the end
+    cdef Py_ssize_t parts, most_products            # most_products: of a block
     cdef Job template
     cdef list tables
 
-    def __cinit__(self, Phases phases, weight, bias, Py_ssize_t groups, Py_ssize_t out_channels,
-                  Py_ssize_t in_channels, weight_strides, bias_strides):
+    def __cinit__(self, Phases phases, Py_ssize_t groups, Py_ssize_t out_channels, Py_ssize_t in_channels,
+                  weight_strides, bias_strides, Py_ssize_t itemsize):
         cdef const fc_isa *isa = fc_isa_table(current_isa)
         cdef Job *job = &self.template
         cdef Py_ssize_t i, axis
-        self.phases, self.isa, self.tables = phases, isa.name.decode(), []
-        self.dtype = str(weight.dtype)
-        self.empty = 0 if bias is None else bias.reshape(1, -1, 1, 1, 1)
+        self.phases, self.isa, self.tables, self.most_products = phases, isa.name.decode(), [], 1
         self.packed = <Packed *>calloc(phases.n_groups + 1, sizeof(Packed))
         if self.packed is NULL:
             raise MemoryError()
-        job.itemsize = weight.itemsize
+        job.itemsize = itemsize
         job.kernels = &isa.f32 if job.itemsize == 4 else &isa.f64
         job.movers, job.packed, job.line, job.way = &isa.bytes, self.packed, phases.line, phases.way
         job.n_groups, job.n_phases, job.n_lines = phases.n_groups, phases.n_phases, phases.n_lines
@@ -103,20 +124,19 @@ cdef class Engine:
         job.strips = self._strips_pay()
         self.algorithm = "direct, strips" if job.strips else "direct, panels"
         self._cut_units()
-        job.skip_dead = 1
         for i in range(phases.n_groups):
             self._cut_sum(self.packed + i, phases.group + i)
             self._cut_rows(self.packed + i)
-            self._pack(i, weight.view("uint8"), weight_strides)
-            self._pack_bias(i, bias, bias_strides)
+            self._list_biases(i, bias_strides)
+        self._list_parts()
+        self._list_sources(weight_strides)
 
     def __dealloc__(self):
         if self.packed is not NULL:
             for i in range(self.template.n_groups):
-                free(self.packed[i].weights)
-                free(self.packed[i].bias)
                 free(self.packed[i].block)
         free(self.packed)
+        free(self.sources)
 
     cdef Py_ssize_t *table(self, numbers) except NULL:
         cdef Table kept = Table(numbers)
@@ -181,6 +201,7 @@ cdef class Engine:
         for i, (c0, c1, t0, t1) in enumerate(blocks):
             packed.block[i] = Block(c0, c1, t0, t1, k0)
             k0 += (c1 - c0) * (t1 - t0)
+            self.most_products = max(self.most_products, (c1 - c0) * (t1 - t0))
         return 0
 
     cdef list _cut_taps(self, const Group *group):
@@ -206,107 +227,87 @@ cdef class Engine:
         packed.unit = self.table([*units, len(panels)])
         return 0
 
-    cdef int _pack(self, Py_ssize_t index, const unsigned char[::1] weight, strides) except -1:
-        """Panels of rows r, row = channel*phases + phase, block after block of the sum.
-
-        Within a group, the kernel index of a tap differs from phase to phase by the same step for all taps, so that
-        weight[row, k] lies at row_offset[row] + k_offset[k].
-        """
-        cdef Job *job = &self.template
+    cdef int _list_biases(self, Py_ssize_t index, strides) except -1:
         cdef Packed *packed = self.packed + index
-        cdef Py_ssize_t phases = packed.group.phases, rows = job.outputs * phases, panels = packed.unit[job.units]
-        cdef Py_ssize_t s_group, s_out, s_in, g, b, c, t, m, p, n, i, at
-        cdef Py_ssize_t[256] k_offset
-        cdef Table phase_offset, tap_offset, row_offset = Table(range(rows))
-        cdef Block *block
-        cdef const unsigned char *from_group
-        cdef char *to
-        s_group, s_out, *s_residue, s_in, s_d, s_h, s_w = strides
-        residues, _, kernels = self.phases.groups[index]
-        taps = [[kd * s_d + kh * s_h + kw * s_w for kd, kh, kw in k] for k in kernels]
-        tap_offset = Table(taps[0])
-        phase_offset = Table([(k[0] - taps[0][0] if k else 0) + sum(r * s for r, s in zip(residue, s_residue))
-                              for k, residue in zip(taps, residues)])
-        for m in range(job.outputs):
-            for p in range(phases):
-                row_offset.at[m * phases + p] = m * s_out + phase_offset.at[p]
-        packed.weights = <char *>aligned(job.groups * rows * packed.products * job.itemsize)
-        for g in range(job.groups):
-            from_group = &weight[0] + g * s_group * job.itemsize if weight.shape[0] else NULL
-            for b in range(packed.blocks):
-                block, n = packed.block + b, 0
-                for t in range(block.t0, block.t1):
-                    for c in range(block.c0, block.c1):
-                        k_offset[n] = tap_offset.at[t] + c * s_in
-                        n += 1
-                for i in range(panels):
-                    at = packed.panel[i]
-                    to = packed.weights + ((g * packed.products + block.k0) * rows + at * n) * job.itemsize
-                    if job.kernels.pack_weights(to, from_group, packed.panel[i + 1] - at, row_offset.at + at, n,
-                                                k_offset):
-                        job.skip_dead = 0
-        return 0
-
-    cdef int _pack_bias(self, Py_ssize_t index, bias, strides) except -1:
-        cdef Job *job = &self.template
-        cdef Packed *packed = self.packed + index
-        cdef Py_ssize_t size = job.groups * job.outputs * packed.group.phases * job.itemsize
-        cdef Py_ssize_t g, m, n = 0, at, s_group, s_out
-        cdef const unsigned char[::1] values
-        packed.bias = <char *>aligned(size)
-        if bias is None:
-            memset(packed.bias, 0, size)
-            return 0
-        values = bias.view("uint8")
-        s_group, s_out, *s_residue = strides
+        self.b_group, s_out, *s_residue = strides
         offsets = [sum(r * s for r, s in zip(residue, s_residue)) for residue in self.phases.groups[index][0]]
-        for g in range(job.groups):
-            for m in range(job.outputs):
-                for offset in offsets:
-                    at = g * s_group + m * s_out + <Py_ssize_t>offset
-                    memcpy(packed.bias + n * job.itemsize, &values[at * job.itemsize], job.itemsize)
-                    n += 1
+        packed.bias_at = self.bias_bytes // self.template.itemsize
+        packed.bias_offset = self.table([m * s_out + o for m in range(self.template.outputs) for o in offsets])
+        self.bias_bytes += self.template.groups * self.template.outputs * packed.group.phases * self.template.itemsize
         return 0
 
-    def run(self, x, y, origin, Py_ssize_t threads):
-        """y = the operator of x; fastconv/plan.py says what x and y must be."""
-        cdef Job job = self.template
-        self._aim(&job, x.shape, y.shape, origin)
-        if job.itemsize == 4:
-            bind[float](&job, x, y)
-        else:
-            bind[double](&job, x, y)
-        if job.images == 0 or job.pixels == 0:
-            return
-        if not self.phases.complete:
-            y[...] = self.empty
-        self._flatten_pointwise(&job)
-        self._cut_work(&job, threads)
-        job.scratch = <char *>aligned(job.scratch_bytes * job.threads + FC_MAX_TABLE)
-        try:
-            self._prepare_store(&job)
-            with nogil:
-                fc_parallel(run_item, &job, job.items, job.threads)
-        finally:
-            free(job.scratch)
+    cdef int _list_parts(self) except -1:
+        """Parts of the channels that no block cuts. Groups with fewer taps have more channels in a block."""
+        cdef Py_ssize_t g, b
+        edges = {0}
+        for g in range(self.phases.n_groups):
+            for b in range(self.packed[g].blocks):
+                edges.add(self.packed[g].block[b].c1)
+        self.parts = len(edges) - 1
+        self.part = self.table(sorted(edges))
+        return 0
 
-    def describe(self, x_shape, y_shape, threads=1):
-        """How a call would be cut: item sizes and workspace, in a dict."""
-        cdef Job job = self.template
-        self._aim(&job, x_shape, y_shape, (0, 0, 0))
-        self._cut_work(&job, threads)
-        return {
-            "algorithm": self.algorithm, "isa": self.isa, "dtype": self.dtype,
-            "tile": f"{job.kernels.rows}x{job.kernels.columns}",
-            "products": [(job.outputs * len(residues), job.channels * len(offsets))
-                         for residues, offsets, _ in self.phases.groups],
-            "items": job.items, "threads": job.threads, "workspace_bytes": job.scratch_bytes * job.threads,
-        }
+    cdef int _list_sources(self, strides) except -1:
+        """A source for each group of phases; one for all of them where each group is one phase."""
+        n = self.phases.n_groups
+        self.sources = <Source *>calloc(n + 1, sizeof(Source))
+        if self.sources is NULL:
+            raise MemoryError()
+        for groups in [range(n)] if n == self.phases.n_phases else [range(i, i + 1) for i in range(n)]:
+            self._list_source(self.sources + self.n_sources, groups, strides)
+            self.n_sources += 1
+        return 0
 
-    cdef int _aim(self, Job *job, x_shape, y_shape, origin) except -1:
+    cdef int _list_source(self, Source *source, groups, strides) except -1:
+        """Rows r, row = channel*phases + phase, and the taps of some groups of phases.
+
+        Within a group, the kernel index of a tap differs from phase to phase by the same step for all taps, so that a
+        weight lies at row_offset[row] + tap_offset[tap] + channel*w_channel.
+        """
+        cdef Packed *packed
+        cdef Py_ssize_t g
+        self.w_group, s_out, *s_residue, self.w_channel, s_d, s_h, s_w = strides
+        taps = []                           # (offset, its spots)
+        for g in groups:
+            packed = self.packed + g
+            residues, _, kernels = self.phases.groups[g]
+            phases = [[kd * s_d + kh * s_h + kw * s_w for kd, kh, kw in k] for k in kernels]
+            packed.weights_at = self.weight_bytes // self.template.itemsize
+            taps += zip(phases[0], self._spots(packed))
+            self.weight_bytes += (self.template.groups * self.template.outputs * packed.group.phases * packed.products
+                                  * self.template.itemsize)
+        taps.sort()
+        steps = [phase[0] - phases[0][0] + sum(r * s for r, s in zip(residue, s_residue))
+                 for phase, residue in zip(phases, residues)]
+        spots = [spot for part in zip(*(spots for _, spots in taps)) for spot in part]
+        source.packed = self.packed + <Py_ssize_t>groups[0]
+        source.rows, source.taps = self.template.outputs * len(steps), len(taps)
+        source.tap_offset = self.table([offset for offset, _ in taps])
+        source.row_offset = self.table([m * s_out + step for m in range(self.template.outputs) for step in steps])
+        source.spot = <Spot *>self.table([number for spot in spots for number in spot])
+        return 0
+
+    cdef list _spots(self, const Packed *packed):
+        """The spots of each tap, one for each part."""
+        cdef const Block *block
+        cdef Py_ssize_t rows = self.template.outputs * packed.group.phases, channels, start, b, t, i, parts
+        cdef Py_ssize_t group = packed.products * rows if self.template.groups > 1 else 0
+        spots = [[] for _ in range(packed.group.taps)]
+        for b in range(packed.blocks):
+            block = packed.block + b
+            channels, start = block.c1 - block.c0, packed.weights_at + block.k0 * rows
+            parts = 0
+            for i in range(self.parts):
+                parts += block.c0 <= self.part[i] < block.c1
+            for t in range(block.t0, block.t1):
+                spots[t] += [(start, group, channels * (block.t1 - block.t0),
+                              channels * (t - block.t0) - block.c0)] * parts
+        return spots
+
+    cdef int _aim(self, Job *job, const Py_ssize_t *x_shape, const Py_ssize_t *y_shape, origin) except -1:
         """Sizes of input, output and grid."""
-        job.images = x_shape[0]
-        job.pixels = 1
+        cdef Py_ssize_t axis
+        job.images, job.pixels = x_shape[0], 1
         for axis in range(3):
             job.image.size[axis] = x_shape[2 + axis]
             job.image.origin[axis] = origin[axis]
@@ -351,12 +352,13 @@ cdef class Engine:
 
     cdef int _cut_units_of_items(self, Job *job, Py_ssize_t ranges) except -1:
         """At least `ranges` shares of the units if there are as many, within an eighth of equal."""
-        job.unit_ranges = max(1, min(ranges, job.units))
+        cdef Py_ssize_t i
+        job.unit_ranges, job.item_channels = max(1, min(ranges, job.units)), 0
         while 8 * job.unit_ranges * ceil_div(job.units, job.unit_ranges) > 9 * job.units:
             job.unit_ranges += 1
-        job.item_channels = max([self.template.unit_channel[job.units * (i + 1) // job.unit_ranges]
-                                 - self.template.unit_channel[job.units * i // job.unit_ranges]
-                                 for i in range(job.unit_ranges)])
+        for i in range(job.unit_ranges):
+            job.item_channels = max(job.item_channels, job.unit_channel[job.units * (i + 1) // job.unit_ranges]
+                                    - job.unit_channel[job.units * i // job.unit_ranges])
         return 0
 
     cdef int _cut_panels(self, Job *job) except -1:
@@ -384,7 +386,7 @@ cdef class Engine:
         # Several tiles at once where output rows are long: fewer, longer reads. Up to 8, if sums are short.
         job.panel_tiles = 1
         if job.image.grid[2] >= columns and job.spans == 1:
-            job.panel_tiles = min(job.item_tiles, min(8, max(PANEL_TILES, FC_BLOCK_K // self._longest_block())))
+            job.panel_tiles = min(job.item_tiles, min(8, max(PANEL_TILES, FC_BLOCK_K // self.most_products)))
         job.panel_pitch = columns if job.panel_tiles == 1 else job.panel_tiles * columns + job.kernels.lanes
         return 0
 
@@ -422,14 +424,6 @@ cdef class Engine:
             job.span[i] = Span(lo, hi, job.pixels // grid * (hi - lo), 0, 0)
         return 0
 
-    cdef Py_ssize_t _longest_block(self):
-        cdef Py_ssize_t longest = 1, i, b
-        for i in range(self.template.n_groups):
-            for b in range(self.packed[i].blocks):
-                block = self.packed[i].block + b
-                longest = max(longest, (block.c1 - block.c0) * (block.t1 - block.t0))
-        return longest
-
     cdef Py_ssize_t _strip_bytes(self, const Job *job, Py_ssize_t rows, Py_ssize_t columns):
         return (self._strip_channels() * job.reach.planes * strip_rows(job, rows) * job.image.step[2]
                 * strip_pitch(job, columns) + 2 * job.kernels.lanes) * job.itemsize     # a tile reads whole vectors
@@ -464,33 +458,137 @@ cdef class Engine:
             pixels = self._strip_bytes(job, job.rows, job.columns)
             lists = 3 * FC_BLOCK_K * sizeof(Py_ssize_t)
         else:
-            pixels = (self._longest_block() * job.panel_pitch + 2 * job.kernels.columns) * job.itemsize
-            lists = (FC_BLOCK_K + 1) * sizeof(fc_run)
+            pixels = (self.most_products * job.panel_pitch + 2 * job.kernels.columns) * job.itemsize
+            lists = (self.most_products + 1) * sizeof(fc_run)
         job.aside_offset = ceil_div(pixels, 64) * 64
         job.list_offset = job.aside_offset + ceil_div(self._aside_bytes(job, job.item_pixels), 64) * 64
         job.scratch_bytes = job.list_offset + ceil_div(lists, 64) * 64
         job.items = job.images * job.groups * job.unit_ranges * job.blocks
         job.threads = min(job.threads, job.items)
         return 0
-
-    cdef int _prepare_store(self, Job *job) except -1:
+    cdef void _prepare_tables(self, Job *job, char *room) noexcept:
+        """TABLE_BYTES: [table of the shuffle][rows of a panel][rows of an image]"""
         cdef Py_ssize_t i
-        for i in range(FC_BLOCK_K):
-            job.panel_row[i] = i * job.panel_pitch
-            job.image_row[i] = i * job.image.channel
-        job.shuffle_table = NULL
+        job.shuffle_table, job.panel_row = NULL, <Py_ssize_t *>(room + FC_MAX_TABLE)
+        job.image_row = job.panel_row + FC_BLOCK_K
+        if not job.strips:
+            for i in range(self.most_products):
+                job.panel_row[i] = i * job.panel_pitch
+        if job.in_place:
+            for i in range(FC_BLOCK_K):
+                job.image_row[i] = i * job.image.channel
         if job.aside and self.phases.complete and 2 <= job.out_step[2] <= FC_MAX_WAYS:
-            job.shuffle_table = <unsigned char *>job.scratch + job.scratch_bytes * job.threads
+            job.shuffle_table = <unsigned char *>room
             fc_shuffle_table(job.shuffle_table, job.movers.unit, job.out_step[2], job.itemsize, 0)
+
+
+cdef class Runner:
+    """What is called with arrays."""
+
+    cdef object empty               # what outputs without any tap are: the bias, or 0; None if all have some
+
+    def run(self, x, y, origin, Py_ssize_t threads):
+        """y = the operator of x; fastconv/plan.py says what x and y must be.
+
+        Typed memoryviews of them would take as long as a small layer.
+        """
+        cdef Py_buffer from_view, to_view
+        PyObject_GetBuffer(x, &from_view, PyBUF_STRIDES)
+        try:
+            PyObject_GetBuffer(y, &to_view, PyBUF_STRIDES | PyBUF_WRITABLE)
+            try:
+                if self.empty is not None:
+                    y[...] = self.empty
+                self._run(&from_view, &to_view, origin, threads)
+            finally:
+                PyBuffer_Release(&to_view)
+        finally:
+            PyBuffer_Release(&from_view)
+
+    cdef int _run(self, const Py_buffer *x, const Py_buffer *y, origin, Py_ssize_t threads) except -1:
+        raise NotImplementedError
+
+
+cdef class Engine(Runner):
+    """An operator with its weights, packed as its cut says. Immutable; threads may share it."""
+
+    cdef readonly Cut cut
+    cdef readonly bint finite       # are all weights?
+    cdef char *numbers              # biases, then weights
+
+    def __cinit__(self, Cut cut, weight, bias, Py_ssize_t threads=1):
+        cdef Py_buffer view
+        self.cut = cut
+        if not cut.phases.complete:
+            self.empty = 0 if bias is None else bias.reshape(1, -1, 1, 1, 1)
+        self.numbers = <char *>aligned(cut.bias_bytes + cut.weight_bytes)
+        memset(self.numbers, 0, cut.bias_bytes)
+        if bias is not None:
+            PyObject_GetBuffer(bias, &view, PyBUF_SIMPLE)
+            pack_biases(cut, <const char *>view.buf, self.numbers)
+            PyBuffer_Release(&view)
+        PyObject_GetBuffer(weight, &view, PyBUF_SIMPLE)
+        self.finite = pack_weights(cut, <const char *>view.buf, self.numbers + cut.bias_bytes, threads)
+        PyBuffer_Release(&view)
+
+    def __dealloc__(self):
+        free(self.numbers)
+
+    cdef Job _job(self) noexcept:
+        """What all calls share."""
+        cdef Job job = self.cut.template
+        job.bias, job.weights, job.skip_dead = self.numbers, self.numbers + self.cut.bias_bytes, self.finite
+        return job
+
+    cdef int _run(self, const Py_buffer *x, const Py_buffer *y, origin, Py_ssize_t threads) except -1:
+        cdef Job job = self._job()
+        cdef char[65600] stack
+        cdef bint small
+        bind(&job, x, y)
+        self.cut._aim(&job, x.shape, y.shape, origin)
+        if job.images == 0 or job.pixels == 0:
+            return 0
+        self.cut._flatten_pointwise(&job)
+        self.cut._cut_work(&job, threads)
+        small = job.scratch_bytes * job.threads + TABLE_BYTES <= STACK_BYTES
+        if small:
+            job.scratch = stack + (-<Py_ssize_t>stack & 63)
+        else:
+            job.scratch = <char *>aligned(job.scratch_bytes * job.threads + TABLE_BYTES)
+        self.cut._prepare_tables(&job, job.scratch + job.scratch_bytes * job.threads)
+        with nogil:
+            fc_parallel(run_item, &job, job.items, job.threads)
+        if not small:
+            free(job.scratch)
         return 0
 
+    def describe(self, x_shape, y_shape, threads=1):
+        """How a call would be cut: item sizes and workspace, in a dict."""
+        cdef Cut cut = self.cut
+        cdef Job job = self._job()
+        cdef Py_ssize_t[5] x_sizes, y_sizes
+        read_shapes(x_shape, y_shape, x_sizes, y_sizes)
+        cut._aim(&job, x_sizes, y_sizes, (0, 0, 0))
+        cut._cut_work(&job, threads)
+        return {
+            "algorithm": cut.algorithm, "isa": cut.isa, "dtype": "float32" if job.itemsize == 4 else "float64",
+            "tile": f"{job.kernels.rows}x{job.kernels.columns}",
+            "products": [(job.outputs * len(residues), job.channels * len(offsets))
+                         for residues, offsets, _ in cut.phases.groups],
+            "items": job.items, "threads": job.threads, "workspace_bytes": job.scratch_bytes * job.threads,
+        }
 
-cdef int bind(Job *job, const real[:, :, :, :, :] x, real[:, :, :, :, :] y) except -1:
+
+cdef int read_shapes(x_shape, y_shape, Py_ssize_t *x_sizes, Py_ssize_t *y_sizes) except -1:
+    for axis in range(5):
+        x_sizes[axis], y_sizes[axis] = x_shape[axis], y_shape[axis]
+    return 0
+
+
+cdef void bind(Job *job, const Py_buffer *x, const Py_buffer *y) noexcept:
     """Addresses and strides of input and output."""
-    cdef Py_ssize_t size = sizeof(real)
-    job.x = <const char *>&x[0, 0, 0, 0, 0]
-    job.y = <char *>&y[0, 0, 0, 0, 0]
+    cdef Py_ssize_t size = job.itemsize
+    job.x, job.y = <const char *>x.buf, <char *>y.buf
     job.x_image, job.image.channel = x.strides[0] // size, x.strides[1] // size
     job.image.pitch[0], job.image.pitch[1] = x.strides[2] // size, x.strides[3] // size
     job.y_image, job.y_channel = y.strides[0] // size, y.strides[1] // size
-    return 0

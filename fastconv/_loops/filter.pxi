@@ -10,7 +10,7 @@ cdef void filter_strip(const Job *job, const Item *item, const Packed *packed, c
     cdef fc_filter rows
     cdef Py_ssize_t unit = 1, apart = 1, h, row = output_row(job)
     cdef Py_ssize_t reach = locate_taps(job, item, packed, block, strip, &rows, &unit)
-    cdef const char *bias = packed.bias + item.group * job.itemsize if block.k0 == 0 else NULL
+    cdef const char *bias = job.bias + (packed.bias_at + item.group) * job.itemsize if block.k0 == 0 else NULL
     cdef char *y = item.c + (packed.group.first_phase * item.c_row + strip_column(job, strip)) * job.itemsize
     apart = unit // gcd(unit, job.image.step[1])
     rows.step, rows.x_row = job.image.step[1] * apart // unit, unit * strip.row
@@ -37,7 +37,7 @@ cdef Py_ssize_t locate_taps(const Job *job, const Item *item, const Packed *pack
     cdef Py_ssize_t c, d, t, w, n = 0, below = 0, first = 0
     rows.taps_w = min(row, taps)
     rows.taps_h = taps // planes // rows.taps_w
-    rows.w = packed.weights + (item.group * packed.products + block.k0) * job.itemsize
+    rows.w = job.weights + (packed.weights_at + item.group * packed.products + block.k0) * job.itemsize
     rows.w_h, rows.w_w = row * channels, channels
     if rows.taps_h > 1:
         below = offset[3 * row + 1] - offset[1]

@@ -74,19 +74,19 @@ cdef void transpose_item(void *pointer, Py_ssize_t item, Py_ssize_t worker) noex
 
 cdef void transpose(const KernelSum *job, char *to, const char *rows, Py_ssize_t g, Py_ssize_t i, Py_ssize_t parts,
                     Py_ssize_t channels, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t[256] row, pixel
+    cdef Py_ssize_t[256] row, pixel, place
     cdef Py_ssize_t first = channels * i // parts, count = channels * (i + 1) // parts - first
     cdef Py_ssize_t block, p, n
     cdef Py_ssize_t start = (g * channels + first) * size * job.itemsize
     for p in range(count):
         row[p] = p * size
     for p in range(FC_BLOCK_K):
-        pixel[p] = p
+        pixel[p], place[p] = p, p * count
     for block in range(ceil_div(size, FC_BLOCK_K)):
         p = block * FC_BLOCK_K
         n = min(<Py_ssize_t>FC_BLOCK_K, size - p)
         job.kernels.pack_weights(to + start + p * count * job.itemsize, rows + start + p * job.itemsize, count, row, n,
-                                 pixel)
+                                 pixel, place)
 
 
 cdef void kernel_item(void *pointer, Py_ssize_t item, Py_ssize_t worker) noexcept nogil:

@@ -23,56 +23,55 @@ cdef struct Taps:
     char *scratch
 
 
-cdef class TapsFirst:
+cdef class TapsFirst(Runner):
     """An operator as `products`, the same with each tap a phase of its own that reads one pixel, and `direct`."""
 
     cdef readonly Engine products, direct
-    cdef readonly str isa, dtype, algorithm
+    cdef readonly str algorithm
+    cdef readonly bint finite
     cdef object ones
     cdef const unsigned char[::1] ones_bytes
 
     def __cinit__(self, Engine products, Engine direct, ones):
         self.products, self.direct, self.ones, self.ones_bytes = products, direct, ones, ones.view("uint8")
-        self.isa, self.dtype, self.algorithm = direct.isa, direct.dtype, "direct, taps first"
+        self.empty, self.finite, self.algorithm = direct.empty, direct.finite, "direct, taps first"
 
-    def run(self, x, y, origin, Py_ssize_t threads):
-        """y = the operator of x; fastconv/plan.py says what x and y must be."""
+    cdef int _run(self, const Py_buffer *x, const Py_buffer *y, origin, Py_ssize_t threads) except -1:
         cdef Taps job
+        cdef char *tables
         self._cut(&job, x.shape, y.shape, origin, threads)
-        if job.sums.itemsize == 4:
-            bind[float](&job.sums, x, y)
-        else:
-            bind[double](&job.sums, x, y)
+        bind(&job.sums, x, y)
         if job.items == 0:
-            return
-        if not self.direct.phases.complete:
-            y[...] = self.direct.empty
+            return 0
         job.products.x, job.products.x_image = job.sums.x, job.sums.x_image
         job.products.image.channel, job.products.image.pitch = job.sums.image.channel, job.sums.image.pitch
-        job.scratch = <char *>aligned(job.scratch_bytes * job.sums.threads + FC_MAX_TABLE)
+        job.scratch = <char *>aligned(job.scratch_bytes * job.sums.threads + 2 * TABLE_BYTES)
         job.sums.scratch, job.sums.scratch_bytes, job.ones = job.scratch, job.scratch_bytes, <char *>&self.ones_bytes[0]
-        try:
-            self.products._prepare_store(&job.products)
-            self.direct._prepare_store(&job.sums)
-            with nogil:
-                fc_parallel(taps_item, &job, job.items, job.sums.threads)
-        finally:
-            free(job.scratch)
+        tables = job.scratch + job.scratch_bytes * job.sums.threads
+        self.products.cut._prepare_tables(&job.products, tables)
+        self.direct.cut._prepare_tables(&job.sums, tables + TABLE_BYTES)
+        with nogil:
+            fc_parallel(taps_item, &job, job.items, job.sums.threads)
+        free(job.scratch)
+        return 0
 
     def describe(self, x_shape, y_shape, threads=1):
         """How a call would be cut, in a dict."""
         cdef Taps job
-        self._cut(&job, x_shape, y_shape, (0, 0, 0), threads)
+        cdef Py_ssize_t[5] x_sizes, y_sizes
+        read_shapes(x_shape, y_shape, x_sizes, y_sizes)
+        self._cut(&job, x_sizes, y_sizes, (0, 0, 0), threads)
         return {**self.products.describe(x_shape, y_shape, threads), "algorithm": self.algorithm, "items": job.items,
                 "threads": job.sums.threads, "workspace_bytes": job.scratch_bytes * job.sums.threads}
 
-    cdef int _cut(self, Taps *job, x_shape, y_shape, origin, Py_ssize_t threads) except -1:
+    cdef int _cut(self, Taps *job, const Py_ssize_t *x_shape, const Py_ssize_t *y_shape, origin,
+                  Py_ssize_t threads) except -1:
         """Rows as long as the image, if some of them fit in TAPS_BYTES; else pieces with their neighbours around."""
         cdef Job *sums = &job.sums
         cdef Py_ssize_t shares, height, span_h, before, behind, first = origin[2]
-        job.sums, job.products = self.direct.template, self.products.template
+        job.sums, job.products = self.direct._job(), self.products._job()
         job.rows = job.products.n_phases * sums.outputs
-        self.direct._aim(sums, x_shape, y_shape, origin)
+        self.direct.cut._aim(sums, x_shape, y_shape, origin)
         shares = sums.images * sums.groups
         threads = min(threads, 1 + sums.pixels * shares * job.rows * sums.channels // SERIAL_PRODUCTS)
         height, span_h = sums.grid[1], sums.reach.span_h
@@ -103,13 +102,16 @@ cdef class TapsFirst:
         """Rows of outputs at a time whose t fits in TAPS_BYTES."""
         return TAPS_BYTES // (job.rows * job.pitch * job.sums.itemsize) - job.sums.reach.span_h
 
-    cdef int _lay_out(self, Taps *job, x_shape) except -1:
+    cdef int _lay_out(self, Taps *job, const Py_ssize_t *x_shape) except -1:
         """[panel, runs][t][outputs][where the sums read]"""
         cdef Job *products = &job.products
         cdef Py_ssize_t rows = job.chunk + job.sums.reach.span_h, lanes = products.kernels.lanes, size
-        self.products._aim(products, x_shape, (1, 1, 1, rows, job.pitch), (0, 0, 0))
+        cdef Py_ssize_t[5] t_shape
+        t_shape[0] = t_shape[1] = t_shape[2] = 1
+        t_shape[3], t_shape[4] = rows, job.pitch
+        self.products.cut._aim(products, x_shape, t_shape, (0, 0, 0))
         products.aside = 0
-        self.products._cut_work(products, 1)
+        self.products.cut._cut_work(products, 1)
         # An odd number of cache lines, or the rows of a tile meet in few sets of the cache.
         job.t_row = ceil_div(job.left + rows * job.pitch + 5 * lanes, 2 * lanes) * 2 * lanes + lanes
         job.t_offset = products.scratch_bytes
@@ -205,7 +207,7 @@ cdef void add_taps(const Taps *job, const Item *item, const char *t, Py_ssize_t 
                 tap += 1
             for m in range(sums.outputs):
                 row = m * group.phases + p
-                bias = sums.packed[g].bias + (item.group * sums.outputs * group.phases + row) * size
+                bias = sums.bias + (sums.packed[g].bias_at + item.group * sums.outputs * group.phases + row) * size
                 job.sums.kernels.gemm(1, (count - 1) * job.pitch + columns, job.ones, &run, 1,
                                       t + m * apart * size, b_row,
                                       item.c + (group.first_phase * sums.outputs + row) * item.c_row * size,

@@ -51,9 +51,10 @@ typedef struct {
 
 /* ---- element kernels: void stands for the element type of the table ---- */
 
-/* a[k*rows + r] = w[row_offset[r] + k_offset[k]]; returns nonzero if one of them is NaN or infinite. */
+/* kernels/weights.h: a[place[i] + r] = w[row_offset[r] + offset[i]], offsets ascending; returns nonzero if one of
+ * them is NaN or infinite. */
 typedef int fc_pack_weights_fn(void *a, const void *w, fc_index rows, const fc_index *row_offset, fc_index count,
-                               const fc_index *k_offset);
+                               const fc_index *offset, const fc_index *place);
 
 /* kernels/panel.h: gathers count pixels from flat output position `pixel` on, one row per tap and channel, taps
  * outermost and rows `pitch` apart; tap_offset holds (d, h, w) per tap. Returns the number of runs written; with

@@ -64,6 +64,12 @@ FC_INLINE v_t v_every(const real *p, fc_index step) {
     return _mm256_i32gather_pd(p, _mm_mullo_epi32(lane, _mm_set1_epi32((int)step)), 8);
 #endif
 }
+FC_INLINE v_t v_zip_low(v_t a, v_t b) { /* unpack works in halves of 16 bytes */
+    return FC_AVX(permute2f128)(FC_AVX(unpacklo)(a, b), FC_AVX(unpackhi)(a, b), 0x20);
+}
+FC_INLINE v_t v_zip_high(v_t a, v_t b) {
+    return FC_AVX(permute2f128)(FC_AVX(unpacklo)(a, b), FC_AVX(unpackhi)(a, b), 0x31);
+}
 FC_INLINE v_t v_even(v_t a, v_t b) {
 #if FC_IS_F32 /* a0 a2 b1 b3 | a4 a6 b5 b7, then the middle halves change places */
     v_t pairs = _mm256_shuffle_ps(a, b, _MM_SHUFFLE(3, 1, 2, 0));

@@ -65,6 +65,22 @@ FC_INLINE v_t v_every(const real *p, fc_index step) {
     return _mm512_i32gather_pd(_mm256_mullo_epi32(lane, _mm256_set1_epi32((int)step)), p, 8);
 #endif
 }
+FC_INLINE v_t v_zip_low(v_t a, v_t b) {
+#if FC_IS_F32
+    const __m512i from = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+#else
+    const __m512i from = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
+#endif
+    return FC_AVX512(permutex2var)(a, from, b);
+}
+FC_INLINE v_t v_zip_high(v_t a, v_t b) {
+#if FC_IS_F32
+    const __m512i from = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+#else
+    const __m512i from = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);
+#endif
+    return FC_AVX512(permutex2var)(a, from, b);
+}
 FC_INLINE v_t v_even(v_t a, v_t b) { /* lanes of b count from V_LANES, and b begins one element early */
 #if FC_IS_F32
     const __m512i from = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);

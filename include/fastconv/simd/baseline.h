@@ -56,6 +56,16 @@ FC_INLINE v_t v_every(const real *p, fc_index step) {
     for (int i = 0; i < V_LANES; i++) v[i] = p[i * step];
     return v;
 }
+FC_INLINE v_t v_zip_low(v_t a, v_t b) {
+    v_t v;
+    for (int i = 0; i < V_LANES / 2; i++) v[2 * i] = a[i], v[2 * i + 1] = b[i];
+    return v;
+}
+FC_INLINE v_t v_zip_high(v_t a, v_t b) {
+    v_t v;
+    for (int i = 0; i < V_LANES / 2; i++) v[2 * i] = a[V_LANES / 2 + i], v[2 * i + 1] = b[V_LANES / 2 + i];
+    return v;
+}
 FC_INLINE v_t v_even(v_t a, v_t b) {
     v_t v;
     for (int i = 0; i < V_LANES / 2; i++) v[i] = a[2 * i], v[V_LANES / 2 + i] = b[2 * i + 1];

@@ -20,6 +20,8 @@
 #undef v_max
 #undef v_swap
 #undef v_every
+#undef v_zip_low
+#undef v_zip_high
 #undef v_even
 #undef v_transpose
 #undef V_LANES
