@@ -13,10 +13,10 @@
  * a vector of outputs per operation, and wants rows with their padding; `runs` has a vector of inputs, for windows that
  * are wide beside their number, or irregular, and wants them cut at the edges of the image.
  *
- * rows writes whole vectors, with what joins nothing behind `count`: a store of some lanes would hold up the loads to come.
- * It reads what the formula names and no more, as does runs. taps reads whole vectors: below
- * joined[r*pitch + ceil(count/L)*L*stride + (taps - 1)*step]. Each output is joined in an order of its own: the same bits
- * wherever its row is cut.
+ * rows writes whole vectors, with what joins nothing behind `count`: a store of some lanes would hold up the loads to
+ * come. It reads what the formula names and no more, as does runs. taps reads whole vectors: below
+ * joined[r*pitch + ceil(count/L)*L*stride + (taps - 1)*step]. Each output is joined in an order of its own: the same
+ * bits wherever its row is cut.
  */
 FC_INLINE real FC_WORD(nothing)(const int max) { return max ? (real)-__builtin_inff() : 0; }
 FC_INLINE v_t FC_WORD(join)(const int max, v_t sum, v_t x) { return max ? v_max(x, sum) : v_add(sum, x); }
