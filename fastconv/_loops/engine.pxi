@@ -395,28 +395,32 @@ cdef class Cut:
 
         Rows of a tile share what is dead above and below, but 33 columns and taps 18 apart have a live tap in any tile.
         """
-        cdef Py_ssize_t grid = job.grid[2], step = job.image.step[2], size = job.image.size[2], i, t, at, lo, hi
+        cdef Py_ssize_t grid = job.grid[2], step = job.image.step[2], size = job.image.size[2], i, t
+        cdef Py_ssize_t lo = 0, hi = 0
         cdef Py_ssize_t low = job.image.origin[2] + job.reach.low_w, dead = 0, products = 0
         cdef Py_ssize_t beyond = max(0, -low) + max(0, low + job.reach.span_w + (grid - 1) * step - size + 1)
         cdef const Group *group
         job.spans, job.span[0] = 1, Span(0, grid, job.pixels, 0, 0)
         if not job.skip_dead or 8 * beyond <= grid * step:      # all taps at once leave out no more than these
             return 0
+        for i in range(job.n_groups):
+            group = job.packed[i].group
+            for t in range(group.taps):
+                live_columns(job, group.offset[3 * t + 2], &lo, &hi)
+                dead += group.phases * (grid - (hi - lo))
+            products += group.phases * group.taps * grid
+        # Before any object of Python's: a call of a few us notices.
+        if 8 * dead <= products or job.channels * dead < DEAD_PRODUCTS * job.n_phases * grid:
+            return 0
         edges = {0, grid}
         for i in range(job.n_groups):
             group = job.packed[i].group
             for t in range(group.taps):
-                at = job.image.origin[2] + group.offset[3 * t + 2]
-                lo = min(grid, ceil_div(max(0, -at), step))
-                hi = max(lo, min(grid, ceil_div(max(0, size - at), step)))
+                live_columns(job, group.offset[3 * t + 2], &lo, &hi)
                 edges |= {lo, hi}
-                dead += group.phases * (grid - (hi - lo))
-                products += group.phases * grid
         cuts = sorted(edges)
         least = min([b - a for a, b in zip(cuts, cuts[1:])]) * (job.pixels // grid)
-        if 8 * dead <= products or len(cuts) > 16 or least < job.kernels.columns:
-            return 0
-        if job.channels * dead < DEAD_PRODUCTS * job.n_phases * grid:
+        if len(cuts) > 16 or least < job.kernels.columns:
             return 0
         job.spans, job.aside = len(cuts) - 1, 1
         for i in range(job.spans):
@@ -480,6 +484,13 @@ cdef class Cut:
         if job.aside and self.phases.complete and 2 <= job.out_step[2] <= FC_MAX_WAYS:
             job.shuffle_table = <unsigned char *>room
             fc_shuffle_table(job.shuffle_table, job.movers.unit, job.out_step[2], job.itemsize, 0)
+
+
+cdef void live_columns(const Job *job, Py_ssize_t offset, Py_ssize_t *lo, Py_ssize_t *hi) noexcept nogil:
+    """The columns of the grid, lo <= w < hi, where a tap reads the image."""
+    cdef Py_ssize_t at = job.image.origin[2] + offset, step = job.image.step[2]
+    lo[0] = min(job.grid[2], ceil_div(max(0, -at), step))
+    hi[0] = max(lo[0], min(job.grid[2], ceil_div(max(0, job.image.size[2] - at), step)))
 
 
 cdef class Runner:
