@@ -129,6 +129,7 @@ FC_INLINE void FC_WORD(filter_tiles)(const int rows, const int vectors, const in
     }
 FC_TILE(8, 2, 1)
 FC_TILE(8, 1, 1)
+FC_TILE(4, 4, 2)
 FC_TILES(0)
 FC_TILES(1)
 FC_TILES(2)
@@ -141,10 +142,11 @@ static void FC_NAME(filter)(const fc_filter *f, const void *pixels, void *output
         real *y = (real *)outputs + r * f->y_row;
         rows = f->rows - r;
         const fc_index high = rows >= 8 && stride == 1 && V_REGISTERS >= 32 ? 8 : rows >= 4 ? 4 : rows >= 2 ? 2 : 1;
+        const fc_index widest = stride == 2 && high == 4 && V_REGISTERS >= 32 ? 4 : high >= 4 ? 2 : 8 / high;
         const fc_index count = rows / high;
         rows = count * high;
         for (fc_index n = 0, vectors; n < f->columns; n += vectors * V_LANES) {
-            vectors = FC_WORD(min)(high >= 4 ? 2 : 8 / high, (f->columns - n + V_LANES - 1) / V_LANES);
+            vectors = FC_WORD(min)(widest, (f->columns - n + V_LANES - 1) / V_LANES);
             vectors = vectors >= 8 ? 8 : vectors >= 4 ? 4 : vectors >= 2 ? 2 : 1;
             const fc_index columns = FC_WORD(min)(f->columns - n, vectors * V_LANES);
             switch (stride << 8 | high << 4 | vectors) {
@@ -154,6 +156,7 @@ static void FC_NAME(filter)(const fc_filter *f, const void *pixels, void *output
         break;
                 FC_TILE(8, 2, 1)
                 FC_TILE(8, 1, 1)
+                FC_TILE(4, 4, 2)
                 FC_TILES(0)
                 FC_TILES(1)
                 FC_TILES(2)
