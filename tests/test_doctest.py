@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import pkgutil
+import re
 
 import pytest
 
@@ -11,7 +12,7 @@ import fastconv
 # The demo is a program with requirements of its own; names with an underscore are not public.
 MODULES = [
     "fastconv",
-    *(f"fastconv.{m.name}" for m in pkgutil.iter_modules(fastconv.__path__) if m.name[0] != "_" and m.name != "demo"),
+    *(m.name for m in pkgutil.walk_packages(fastconv.__path__, "fastconv.") if not re.search(r"\._|\.demo\b", m.name)),
 ]
 OPERATORS = [
     "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
