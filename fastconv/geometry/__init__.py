@@ -5,7 +5,12 @@ An operator is a list of *phases*, a phase a list of *taps*. On each spatial axi
 ``(k, offset)`` of its phase, and multiplies each with entry ``k`` of the kernel. A convolution has one phase, a
 transposed convolution as many as its stride, a sub-pixel convolution as many as its upscale factor.
 
-Nothing here touches an array. Every complaint about a shape or a size is raised here, before anything is allocated.
+Nothing here touches an array, or needs more than the standard library. Every complaint about a shape or a size is
+raised here, before anything is allocated.
+
+What users call: output sizes and the way back (`sizes`, `inverse`), the receptive field of a stack of layers
+(`layers`, `receptive`), gridding and checkerboards (`artifacts`). What operators call: `arguments`, `rules`,
+`operators`, `calls`.
 
 References
 ----------
@@ -13,7 +18,20 @@ References
 .. [2] ONNX operator specification, Conv and ConvTranspose, attribute ``auto_pad``.
 """
 
-from .arguments import MAX_SIZE, Ints, Padding, PadLike, Pairs, as_bool, as_int, exact, int_entries, shuffle_factors
+from .arguments import (
+    MAX_SIZE,
+    Ints,
+    Padding,
+    PadLike,
+    Pairs,
+    as_bool,
+    as_int,
+    exact,
+    int_entries,
+    per_axis,
+    shuffle_factors,
+)
+from .artifacts import checkerboard_score, gridding_holes, overlap_counts
 from .calls import (
     Placement,
     PoolGeometry,
@@ -25,7 +43,8 @@ from .calls import (
     pool_geometry,
     shuffle_geometry,
 )
-from .inverse import output_padding_for
+from .inverse import conv_input_sizes, conv_transpose_input_sizes, output_padding_for, pool_input_sizes
+from .layers import Conv, ConvTranspose, PixelShuffle, PixelUnshuffle, Pool, Resize
 from .operators import (
     Axis,
     Convolution,
@@ -35,19 +54,38 @@ from .operators import (
     lift,
     transposed_convolution,
 )
+from .receptive import ReceptiveField, receptive_field
 from .sizes import (
     conv_output_size,
     conv_transpose_output_size,
     effective_kernel_size,
+    pixel_shuffle_output_size,
+    pixel_unshuffle_output_size,
     pool_output_size,
     same_padding,
 )
 
 __all__ = [
+    "Conv",
+    "ConvTranspose",
+    "PixelShuffle",
+    "PixelUnshuffle",
+    "Pool",
+    "ReceptiveField",
+    "Resize",
+    "checkerboard_score",
+    "conv_input_sizes",
     "conv_output_size",
+    "conv_transpose_input_sizes",
     "conv_transpose_output_size",
     "effective_kernel_size",
+    "gridding_holes",
     "output_padding_for",
+    "overlap_counts",
+    "pixel_shuffle_output_size",
+    "pixel_unshuffle_output_size",
+    "pool_input_sizes",
     "pool_output_size",
+    "receptive_field",
     "same_padding",
 ]

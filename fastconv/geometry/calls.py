@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from .arguments import MAX_SIZE, Ints, PadLike, as_int, pool_rule, spread
 from .operators import Convolution, TransposedConvolution, lift
-from .rules import check_pool_size, pool_sizes
+from .rules import check_pool_size, pool_sizes, shuffled_sizes, unshuffled_sizes
 
 
 class Placement(NamedTuple):
@@ -90,15 +90,13 @@ def shuffle_geometry(shape: tuple[int, ...], factors: tuple[int, ...], itemsize:
         raise ValueError(f"input has {len(shape)} axes {shape}, expected {ndim + 1} or more: (..., C, *spatial)")
     leading, channels, size = shape[: -ndim - 1], shape[-ndim - 1], shape[-ndim:]
     if undo:
-        if any(s % f for s, f in zip(size, factors, strict=True)):
-            raise ValueError(f"downscale_factor {factors} must divide the spatial size {size} of input")
-        coarse = (channels * area, *(s // f for s, f in zip(size, factors, strict=True)))
+        coarse = (channels * area, *unshuffled_sizes(size, factors))
         fine = (channels, *size)
     else:
         if channels % area:
             raise ValueError(f"upscale_factor {factors} needs a multiple of {area} channels, input has {channels}")
         coarse = (channels, *size)
-        fine = (channels // area, *(s * f for s, f in zip(size, factors, strict=True)))
+        fine = (channels // area, *shuffled_sizes(size, factors))
     result = (*leading, *(coarse if undo else fine))
     check_bytes("output", result, itemsize)
     count = prod(leading)

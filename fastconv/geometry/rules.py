@@ -106,3 +106,13 @@ def output_paddings(
             raise ValueError(f"output_size on spatial axis {axis} must be from {least} to {most}, got {o}")
         extra.append(o - least)
     return tuple(extra)
+
+
+def shuffled_sizes(size: tuple[int, ...], factors: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(i * r for i, r in zip(size, factors, strict=True))
+
+
+def unshuffled_sizes(size: tuple[int, ...], factors: tuple[int, ...]) -> tuple[int, ...]:
+    if any(i % r for i, r in zip(size, factors, strict=True)):
+        raise ValueError(f"downscale_factor {factors} must divide the spatial size {size} of input")
+    return tuple(i // r for i, r in zip(size, factors, strict=True))

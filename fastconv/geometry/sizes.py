@@ -23,7 +23,9 @@ from .rules import (
     pool_sizes,
     resolved_padding,
     same_pairs,
+    shuffled_sizes,
     transposed_sizes,
+    unshuffled_sizes,
 )
 
 
@@ -211,6 +213,68 @@ def pool_output_size(
     size = int_entries("input_size", input_size, 0)
     rule = pool_rule(len(size), kernel_size, stride, padding, dilation, ceil_mode)
     return as_given(input_size, pool_sizes(size, rule))
+
+
+def pixel_shuffle_output_size(input_size: Ints, upscale_factor: Ints) -> int | tuple[int, ...]:
+    """Return the spatial size of a pixel shuffle's output, ``I * r``.
+
+    Parameters
+    ----------
+    input_size, upscale_factor : int or tuple of int
+        Of one axis, or of every axis. An int or a tuple of one stands for every axis of `input_size`.
+
+    Returns
+    -------
+    int, or a tuple when `input_size` is one.
+
+    Raises
+    ------
+    ValueError
+        If a factor is below 1.
+
+    References
+    ----------
+    ONNX operator specification, DepthToSpace.
+
+    Examples
+    --------
+    >>> from fastconv.geometry import pixel_shuffle_output_size
+    >>> pixel_shuffle_output_size((270, 480), 4)
+    (1080, 1920)
+    """
+    size = int_entries("input_size", input_size, 0)
+    return as_given(input_size, shuffled_sizes(size, per_axis("upscale_factor", upscale_factor, len(size))))
+
+
+def pixel_unshuffle_output_size(input_size: Ints, downscale_factor: Ints) -> int | tuple[int, ...]:
+    """Return the spatial size of a pixel unshuffle's output, ``I / r``.
+
+    Parameters
+    ----------
+    input_size, downscale_factor : int or tuple of int
+        Of one axis, or of every axis. An int or a tuple of one stands for every axis of `input_size`.
+
+    Returns
+    -------
+    int, or a tuple when `input_size` is one.
+
+    Raises
+    ------
+    ValueError
+        If a factor does not divide the size, or is below 1.
+
+    References
+    ----------
+    ONNX operator specification, SpaceToDepth.
+
+    Examples
+    --------
+    >>> from fastconv.geometry import pixel_unshuffle_output_size
+    >>> pixel_unshuffle_output_size((1080, 1920), 4)
+    (270, 480)
+    """
+    size = int_entries("input_size", input_size, 0)
+    return as_given(input_size, unshuffled_sizes(size, per_axis("downscale_factor", downscale_factor, len(size))))
 
 
 def window_arguments(input_size: Ints, kernel_size: Ints, stride: Ints, dilation: Ints) -> list[tuple[int, ...]]:
