@@ -4,6 +4,7 @@ from . import geometry, grad
 from ._config import get_num_threads, set_num_threads, show_config, threads
 from ._version import __version__
 from .conv import conv1d, conv2d, conv3d
+from .init import icnr
 from .plan import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, SubpixelConv2d
 from .pool import (
     adaptive_avg_pool1d,
@@ -43,6 +44,7 @@ __all__ = [
     "geometry",
     "get_num_threads",
     "grad",
+    "icnr",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",

@@ -11,13 +11,18 @@ import fastconv
 # The demo is a program with requirements of its own; names with an underscore are not public.
 MODULES = [
     "fastconv",
-    *(f"fastconv.{m.name}" for m in pkgutil.iter_modules(fastconv.__path__) if m.name[0] != "_" and m.name != "demo"),
+    *(
+        m.name
+        for package in (fastconv, fastconv.geometry)
+        for m in pkgutil.iter_modules(package.__path__, package.__name__ + ".")
+        if "._" not in m.name and m.name != "fastconv.demo"
+    ),
 ]
 OPERATORS = [
     "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
     "pixel_shuffle", "pixel_unshuffle", "subpixel_conv2d",
     "max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d",
-    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d",
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "icnr",
 ]  # fmt: skip
 LAYERS = [
     "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "SubpixelConv2d",
@@ -42,6 +47,13 @@ def test_operator_docstrings(name):
     for section in ("Parameters", "Returns", "Raises", "References", "Examples"):
         assert f"\n    {section}\n    ---" in text, f"{name} lacks {section}"
     assert ">>>" in text
+
+
+@pytest.mark.parametrize("name", fastconv.geometry.__all__)
+def test_geometry_docstrings(name):
+    text = getattr(fastconv.geometry, name).__doc__
+    assert "Parameters\n" in text or "Attributes\n" in text
+    assert ">>>" in text or hasattr(getattr(fastconv.geometry, name), "region")
 
 
 @pytest.mark.parametrize("name", LAYERS)

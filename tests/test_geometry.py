@@ -1,5 +1,7 @@
 """Output sizes and paddings, against counting windows and pixels one by one."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import reference
@@ -124,3 +126,84 @@ def test_unreachable_output_size_names_the_reachable_ones():
             geometry.output_padding_for(size, 16, 3, 2, 1)
         assert "31" in str(caught.value)
         assert "32" in str(caught.value)
+
+
+SIZES = range(260)  # tried one by one: the largest that the arguments below lead back to is 250
+
+
+def sizes_that_give(output, size_of):
+    """All input sizes of which `size_of` makes `output`, by trying; an error is no size."""
+    found = []
+    for size in SIZES:
+        try:
+            if size_of(size) == output:
+                found.append(size)
+        except ValueError:
+            pass
+    return found
+
+
+PADDING = st.one_of(st.tuples(st.tuples(PAD, PAD)), st.sampled_from(["valid", "same", "same_lower"]))
+
+
+@given(output=st.integers(1, 30), kernel=KERNEL, stride=STEP, padding=PADDING, dilation=STEP)
+def test_conv_input_sizes_are_all_that_give_the_output(output, kernel, stride, padding, dilation):
+    found = sizes_that_give(output, lambda size: geometry.conv_output_size(size, kernel, stride, padding, dilation))
+    assert list(geometry.conv_input_sizes(output, kernel, stride, padding, dilation)) == found
+
+
+@given(output=st.integers(1, 60), kernel=KERNEL, stride=STEP, lo=PAD, hi=PAD, dilation=STEP)
+def test_transposed_input_sizes_are_all_that_give_the_output(output, kernel, stride, lo, hi, dilation):
+    arguments = kernel, stride, ((lo, hi),)
+
+    def size_of(size):
+        extra = geometry.output_padding_for(output, size, *arguments, dilation)
+        return geometry.conv_transpose_output_size(size, *arguments, extra, dilation)
+
+    assert list(geometry.conv_transpose_input_sizes(output, *arguments, dilation)) == sizes_that_give(output, size_of)
+
+
+@given(output=st.integers(1, 30), kernel=KERNEL, stride=STEP, data=st.data(), dilation=STEP, ceil_mode=st.booleans())
+def test_pool_input_sizes_are_all_that_give_the_output(output, kernel, stride, data, dilation, ceil_mode):
+    pads = data.draw(st.tuples(st.integers(0, kernel // 2), st.integers(0, kernel // 2)))
+    arguments = kernel, stride, (pads,), dilation, ceil_mode
+    found = sizes_that_give(output, lambda size: geometry.pool_output_size(size, *arguments))
+    assert list(geometry.pool_input_sizes(output, *arguments)) == found
+
+
+def test_known_input_sizes():
+    assert geometry.conv_input_sizes(112, 7, 2, 3) == range(223, 225)
+    assert geometry.conv_input_sizes((3, 4), 3, (1, 2), "same") == (range(3, 4), range(7, 9))
+    assert geometry.conv_transpose_input_sizes((32, 31), 3, 2, 1) == (range(16, 17), range(16, 17))
+    assert geometry.pool_input_sizes(3, 2) == range(6, 8)
+    assert list(geometry.conv_input_sizes(1, 1, padding=4)) == []
+    assert list(geometry.conv_transpose_input_sizes(2, 2, stride=5, padding=0)) == [1]
+    assert list(geometry.conv_transpose_input_sizes(1, 3)) == []
+    with pytest.raises(ValueError, match="output_size"):
+        geometry.conv_input_sizes(0, 3)
+    with pytest.raises(ValueError, match="half"):
+        geometry.pool_input_sizes(4, 3, padding=2)
+
+
+def test_shuffled_sizes():
+    assert geometry.pixel_shuffle_output_size((4, 5), (2, 3)) == (8, 15)
+    assert geometry.pixel_unshuffle_output_size(12, 4) == 3
+    with pytest.raises(ValueError, match=r"downscale_factor.*7"):
+        geometry.pixel_unshuffle_output_size(7, 2)
+    with pytest.raises(ValueError, match="upscale_factor"):
+        geometry.pixel_shuffle_output_size(7, 0)
+
+
+def test_geometry_needs_the_standard_library_alone(python):
+    """Loaded without the package around it, it brings no NumPy and nothing compiled of ours."""
+    folder = str(Path(geometry.__file__).parents[1])
+    result = python(f"""
+        import sys
+        sys.path.insert(0, {folder!r})
+        before = set(sys.modules)
+        import geometry
+        assert geometry.conv_output_size(5, 3) == 3
+        loaded = {{name.partition(".")[0] for name in set(sys.modules) - before}} - {{"geometry"}}
+        assert loaded <= sys.stdlib_module_names, loaded - sys.stdlib_module_names
+    """)
+    assert result.returncode == 0, result.stderr

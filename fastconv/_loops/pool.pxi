@@ -11,7 +11,7 @@ cdef enum:
     POOL_THREAD_BYTES = 128 << 10   # of input and output, below which waking a thread costs more than it brings
 
 
-cdef struct Windows:            # of an axis: fastconv/geometry.py
+cdef struct Windows:            # of an axis: fastconv/geometry/calls.py
     Py_ssize_t size, out, kernel, stride, lo, hi, step
     int adaptive
 
