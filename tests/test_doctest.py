@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import pkgutil
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +35,13 @@ SETTINGS = ["set_num_threads", "get_num_threads", "threads", "show_config"]
 def test_examples_run(name):
     failed, _ = doctest.testmod(importlib.import_module(name))
     assert failed == 0
+
+
+def test_arithmetic_page_runs():
+    failed, attempted = doctest.testfile(
+        str(Path(__file__).parents[1] / "docs" / "arithmetic.md"), module_relative=False
+    )
+    assert attempted and not failed
 
 
 def test_public_names():

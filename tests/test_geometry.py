@@ -176,6 +176,7 @@ def test_known_input_sizes():
     assert geometry.conv_input_sizes((3, 4), 3, (1, 2), "same") == (range(3, 4), range(7, 9))
     assert geometry.conv_transpose_input_sizes((32, 31), 3, 2, 1) == (range(16, 17), range(16, 17))
     assert geometry.pool_input_sizes(3, 2) == range(6, 8)
+    assert geometry.pool_input_sizes(1, 2, padding=1) == range(1, 2)  # an input of size 0 has no windows
     assert list(geometry.conv_input_sizes(1, 1, padding=4)) == []
     assert list(geometry.conv_transpose_input_sizes(2, 2, stride=5, padding=0)) == [1]
     assert list(geometry.conv_transpose_input_sizes(1, 3)) == []

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import reference
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fastconv.geometry import Conv, ConvTranspose, PixelShuffle, PixelUnshuffle, Pool, Resize, receptive_field
@@ -65,6 +65,9 @@ LAYER = st.one_of(
 
 
 @given(layers=st.lists(LAYER, min_size=1, max_size=3))
+@example([ConvTranspose(1, 3), Conv(8)])  # a kernel over several periods, at whose ends nothing is read
+@example([ConvTranspose(3, 3, dilation=2), Conv(20)])  # ... or an input before that of the output to the left
+@example([PixelShuffle(2), Conv(3, 3), ConvTranspose(3, 2)])  # periods that are no multiples of a stride
 def test_region_is_what_an_output_reads(layers):
     """Of all outputs so far inside that no border comes into it, for one period of them and more."""
     field = receptive_field(layers, ndim=1)[-1]
@@ -222,6 +225,11 @@ def test_outputs_that_read_nothing():
     assert [len(field.region(output)[0]) for output in range(6)] == [1, 0, 0, 1, 0, 0]
     nothing = receptive_field([ConvTranspose(1, 2), Conv(1, 2, 1)], ndim=1)[-1]
     assert (nothing.size, nothing.offset, nothing.region(3)) == ((0,), (0,), (range(0, 0),))
+
+
+def test_as_many_outputs_differ_as_the_way_up_is_ahead_of_the_way_down():
+    there_and_back = receptive_field([PixelShuffle(64), PixelUnshuffle(64)] * 5)[-1]
+    assert (there_and_back.size, there_and_back.jump) == ((1, 1), (1, 1))
 
 
 def test_without_layers_or_sizes():
