@@ -135,7 +135,7 @@ def _fits(axes: tuple[Axis, ...], points: int) -> bool:
 
 def _reads_two_pixels(operator: Convolution | TransposedConvolution, size: tuple[int, ...]) -> bool:
     """Tell whether of the four inputs of two outputs the outer ones are padding, wherever the tile lies: 3 points."""
-    if not isinstance(operator, Convolution) or prod(operator.factor) > 1:
+    if not isinstance(operator, Convolution) or prod(operator.factor) > 1 or operator.padding_mode != "zeros":
         return False
     output, origin = operator.output(size, None)
     axes = zip(operator.kernel, operator.dilation, size, output, origin, strict=True)
@@ -169,7 +169,7 @@ def _direct_cost(
 
 def _live_share(operator: Convolution | TransposedConvolution, grid: tuple, size: tuple[int, ...]) -> float:
     """Return how many of a convolution's taps read the image; a transposed one has few that do not."""
-    if max(operator.dilation) == 1:
+    if max(operator.dilation) == 1 or operator.padding_mode != "zeros":
         return 1.0
     share = 1.0
     _, origin = operator.output(size, None)
@@ -234,6 +234,8 @@ def taps_first(operator: TransposedConvolution) -> bool:
     """Tell whether the products of all taps fill a gemm tile that the outputs of one phase would not."""
     axes, _, _ = operator.phases()
     outputs, channels = operator.core_channels
+    if operator.padding_mode != "zeros":  # beside the image, the products of taps are zeros
+        return False
     taps = [[len(taps) for _, taps in axis] for axis in axes]
     alike = prod(max(Counter(tuple(o for _, o in taps) for _, taps in axis).values(), default=0) for axis in axes)
     if alike == prod(map(len, taps)) or sum(taps[0]) != 1 or prod(max(axis, default=0) for axis in taps) > MAX_SUM:

@@ -164,6 +164,7 @@ def stop_threads():
 include "_loops/phases.pxi"
 include "_loops/engine.pxi"
 include "_loops/weights.pxi"
+include "_loops/border.pxi"
 include "_loops/direct.pxi"
 include "_loops/filter.pxi"
 include "_loops/store.pxi"

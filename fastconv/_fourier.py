@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _core
+from .geometry import PADDING_MODES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +43,15 @@ class Fourier:
         self._pack = pack
         self._direct: _core.Engine | None = None
         arrays = spectra(weight, size, panel), roots(size).astype(np.float32), bias, panel
-        self._core = _core.Fourier(*arrays, size, operator.kernel, operator.dilation[1], inputs, outputs)
+        self._core = _core.Fourier(
+            *arrays,
+            size,
+            operator.kernel,
+            operator.dilation[1],
+            inputs,
+            outputs,
+            PADDING_MODES.index(operator.padding_mode),
+        )
 
     def run(self, x: NDArray[Any], y: NDArray[Any], origin: tuple[int, ...], threads: int) -> None:
         bad = np.zeros((len(x), self._core.pairs(y.shape)), np.uint8)

@@ -23,6 +23,7 @@ def conv1d(
     dilation: Ints = 1,
     groups: int = 1,
     *,
+    padding_mode: str = "zeros",
     out: NDArray[Any] | None = None,
     algorithm: str = "auto",
 ) -> NDArray[Any]:
@@ -41,12 +42,15 @@ def conv1d(
     stride : int
         S, the step between windows.
     padding : int, (lo, hi) pair in a tuple, "valid", "same" or "same_lower"
-        Zeros on both sides: ``1``, or ``((1, 2),)`` for one before and two after. "valid" is none; "same" pads for an
-        output of size ceil(W / S), an odd zero at the end, and "same_lower" puts the odd one at the beginning.
+        Entries on both sides: ``1``, or ``((1, 2),)`` for one before and two after. "valid" is none; "same" pads for an
+        output of size ceil(W / S), an odd one at the end, and "same_lower" puts the odd one at the beginning.
     dilation : int
         d, the step between taps.
     groups : int
         Each of this many equal parts of the output channels sees only its own part of the input channels.
+    padding_mode : {"zeros", "reflect", "replicate", "circular"}
+        What the padding holds: zeros, the signal mirrored about its outermost entries, the outermost entries again, or
+        the other end. It is read from the signal itself, which is never copied for it.
     out : ndarray, optional
         Where to write the result: its shape and dtype, writable. It may overlap the other arrays.
     algorithm : {"auto", "direct"}
@@ -87,7 +91,9 @@ def conv1d(
     >>> conv1d(x, w, dilation=2, padding="same")
     array([[ 2.,  3.,  6., -4.]])
     """
-    return Conv1d._borrow(weight, bias, algorithm, (stride, padding, dilation, groups, 1))._apply(input, out)
+    return Conv1d._borrow(weight, bias, algorithm, (stride, padding, dilation, groups, 1, padding_mode))._apply(
+        input, out
+    )
 
 
 def conv2d(
@@ -99,6 +105,7 @@ def conv2d(
     dilation: Ints = 1,
     groups: int = 1,
     *,
+    padding_mode: str = "zeros",
     out: NDArray[Any] | None = None,
     algorithm: str = "auto",
 ) -> NDArray[Any]:
@@ -118,13 +125,16 @@ def conv2d(
     stride : int or (S_h, S_w)
         S, the step between windows.
     padding : int, (p_h, p_w), ((lo, hi), (lo, hi)), "valid", "same" or "same_lower"
-        Zeros around the image: on all sides, per axis, or per end of each axis. "valid" is none; "same" pads for an
-        output of size ceil(H / S), an odd zero at the end, and "same_lower" puts the odd one at the beginning.
+        Entries around the image: on all sides, per axis, or per end of each axis. "valid" is none; "same" pads for an
+        output of size ceil(H / S), an odd one at the end, and "same_lower" puts the odd one at the beginning.
     dilation : int or (d_h, d_w)
         d, the step between taps.
     groups : int
         Each of this many equal parts of the output channels sees only its own part of the input channels;
         ``groups=C`` is the depthwise convolution.
+    padding_mode : {"zeros", "reflect", "replicate", "circular"}
+        What the padding holds: zeros, the image mirrored about its outermost entries, the outermost entries again, or
+        the other end. It is read from the image itself, which is never copied for it.
     out : ndarray, optional
         Where to write the result: its shape and dtype, writable. It may overlap the other arrays.
     algorithm : {"auto", "direct"}
@@ -168,7 +178,9 @@ def conv2d(
     >>> conv2d(image, mean, padding="same", dilation=(1, 2)).shape
     (1, 4, 4)
     """
-    return Conv2d._borrow(weight, bias, algorithm, (stride, padding, dilation, groups, 1))._apply(input, out)
+    return Conv2d._borrow(weight, bias, algorithm, (stride, padding, dilation, groups, 1, padding_mode))._apply(
+        input, out
+    )
 
 
 def conv3d(
@@ -180,6 +192,7 @@ def conv3d(
     dilation: Ints = 1,
     groups: int = 1,
     *,
+    padding_mode: str = "zeros",
     out: NDArray[Any] | None = None,
     algorithm: str = "auto",
 ) -> NDArray[Any]:
@@ -199,12 +212,15 @@ def conv3d(
     stride : int or (S_d, S_h, S_w)
         S, the step between windows.
     padding : int, (p_d, p_h, p_w), ((lo, hi), (lo, hi), (lo, hi)), "valid", "same" or "same_lower"
-        Zeros around the volume: on all sides, per axis, or per end of each axis. "valid" is none; "same" pads for an
-        output of size ceil(D / S), an odd zero at the end, and "same_lower" puts the odd one at the beginning.
+        Entries around the volume: on all sides, per axis, or per end of each axis. "valid" is none; "same" pads for an
+        output of size ceil(D / S), an odd one at the end, and "same_lower" puts the odd one at the beginning.
     dilation : int or (d_d, d_h, d_w)
         d, the step between taps.
     groups : int
         Each of this many equal parts of the output channels sees only its own part of the input channels.
+    padding_mode : {"zeros", "reflect", "replicate", "circular"}
+        What the padding holds: zeros, the volume mirrored about its outermost entries, the outermost entries again, or
+        the other end. It is read from the volume itself, which is never copied for it.
     out : ndarray, optional
         Where to write the result: its shape and dtype, writable. It may overlap the other arrays.
     algorithm : {"auto", "direct"}
@@ -242,4 +258,6 @@ def conv3d(
     >>> conv3d(np.ones((1, 2, 2, 2)), np.ones((1, 1, 2, 2, 2)), bias=[0.5])
     array([[[[8.5]]]])
     """
-    return Conv3d._borrow(weight, bias, algorithm, (stride, padding, dilation, groups, 1))._apply(input, out)
+    return Conv3d._borrow(weight, bias, algorithm, (stride, padding, dilation, groups, 1, padding_mode))._apply(
+        input, out
+    )

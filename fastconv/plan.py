@@ -19,6 +19,7 @@ from ._choice import MAX_SUM, choose
 from ._config import get_num_threads
 from ._fourier import Fourier
 from .geometry import (
+    PADDING_MODES,
     all_exact,
     check_bias,
     convolution,
@@ -69,7 +70,8 @@ class Engine(Protocol):
 @lru_cache(maxsize=256)
 def _terms(operator: Convolution | TransposedConvolution, taps_apart: bool = False) -> tuple:
     """Return an operator in the core's terms: its phases, and the channels of a group and strides of its weights."""
-    return _core.Phases(*operator.phases(), taps_apart), *operator.core_channels, *operator.layout()
+    border = PADDING_MODES.index(operator.padding_mode)
+    return _core.Phases(*operator.phases(), taps_apart, border), *operator.core_channels, *operator.layout()
 
 
 @lru_cache(maxsize=256)
@@ -221,7 +223,8 @@ class _Layer:
 
     def __repr__(self) -> str:
         operator = self._form.operator
-        settings = "".join(f", {name}={getattr(self, name)}" for name in self._settings)
+        names = self._settings if self.padding_mode == "zeros" else (*self._settings, "padding_mode")
+        settings = "".join(f", {name}={getattr(self, name)}" for name in names)
         return (
             f"{type(self).__name__}({operator.in_channels} -> {operator.out_channels} channels, "
             f"kernel={operator.kernel}{settings}, bias={self._bias is not None}, dtype={self.dtype.name})"
@@ -239,6 +242,7 @@ class _Layer:
     )
     dilation = property(attrgetter("_form.operator.dilation"), doc="The dilation on each spatial axis.")
     groups = property(attrgetter("_form.operator.groups"), doc="The number of groups.")
+    padding_mode = property(attrgetter("_form.operator.padding_mode"), doc="What the padding holds.")
     algorithm = property(attrgetter("_form.algorithm"), doc="What was asked for; `describe` tells what runs.")
 
 
@@ -280,7 +284,7 @@ def _restore(kind: type[_Layer], *state: Any) -> _Layer:
 class _Conv(_Layer):
     __slots__ = ()
     _rule = staticmethod(convolution)
-    _names = ("stride", "padding", "dilation", "groups", "upscale_factor")
+    _names = ("stride", "padding", "dilation", "groups", "upscale_factor", "padding_mode")
     _settings: tuple[str, ...] = _names[:4]
 
     def __init__(
@@ -292,9 +296,10 @@ class _Conv(_Layer):
         dilation: Ints = 1,
         groups: int = 1,
         *,
+        padding_mode: str = "zeros",
         algorithm: str = "auto",
     ) -> None:
-        self._set(weight, bias, algorithm, (stride, padding, dilation, groups, 1))
+        self._set(weight, bias, algorithm, (stride, padding, dilation, groups, 1, padding_mode))
         self._keep()
 
     def __call__(self, input: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
@@ -307,7 +312,7 @@ class Conv1d(_Conv):
 
     Parameters
     ----------
-    weight, bias, stride, padding, dilation, groups, algorithm
+    weight, bias, stride, padding, dilation, groups, padding_mode, algorithm
         As in `fastconv.conv1d`. The layer keeps its own copy of the weights.
 
     Examples
@@ -328,7 +333,7 @@ class Conv2d(_Conv):
 
     Parameters
     ----------
-    weight, bias, stride, padding, dilation, groups, algorithm
+    weight, bias, stride, padding, dilation, groups, padding_mode, algorithm
         As in `fastconv.conv2d`. The layer keeps its own copy of the weights.
 
     Examples
@@ -352,7 +357,7 @@ class Conv3d(_Conv):
 
     Parameters
     ----------
-    weight, bias, stride, padding, dilation, groups, algorithm
+    weight, bias, stride, padding, dilation, groups, padding_mode, algorithm
         As in `fastconv.conv3d`. The layer keeps its own copy of the weights.
 
     Examples
@@ -373,7 +378,7 @@ class SubpixelConv2d(_Conv):
 
     Parameters
     ----------
-    weight, bias, upscale_factor, stride, padding, dilation, groups, algorithm
+    weight, bias, upscale_factor, stride, padding, dilation, groups, padding_mode, algorithm
         As in `fastconv.subpixel_conv2d`. The layer keeps its own copy of the weights.
 
     Examples
@@ -399,9 +404,10 @@ class SubpixelConv2d(_Conv):
         dilation: Ints = 1,
         groups: int = 1,
         *,
+        padding_mode: str = "zeros",
         algorithm: str = "auto",
     ) -> None:
-        self._set(weight, bias, algorithm, (stride, padding, dilation, groups, upscale_factor))
+        self._set(weight, bias, algorithm, (stride, padding, dilation, groups, upscale_factor, padding_mode))
         self._keep()
 
     def _pack(self, compute: np.dtype[Any], choice: Choice) -> Engine:
@@ -448,7 +454,8 @@ class _ThenShuffled:
 class _ConvTranspose(_Layer):
     __slots__ = ()
     _rule = staticmethod(transposed_convolution)
-    _names = _settings = ("stride", "padding", "output_padding", "groups", "dilation")
+    _names = ("stride", "padding", "output_padding", "groups", "dilation", "padding_mode")
+    _settings = _names[:5]
 
     def __init__(
         self,
@@ -460,9 +467,10 @@ class _ConvTranspose(_Layer):
         groups: int = 1,
         dilation: Ints = 1,
         *,
+        padding_mode: str = "zeros",
         algorithm: str = "auto",
     ) -> None:
-        self._set(weight, bias, algorithm, (stride, padding, output_padding, groups, dilation))
+        self._set(weight, bias, algorithm, (stride, padding, output_padding, groups, dilation, padding_mode))
         self._keep()
 
     def __call__(
@@ -474,7 +482,7 @@ class _ConvTranspose(_Layer):
     def _pack(self, compute: np.dtype[Any], choice: Choice) -> Engine:
         weight = flat(self._weight, compute)
         engine = self._core_engine(self._form.operator, weight, choice)
-        if engine.finite:
+        if engine.finite or self.padding_mode == "circular":  # in a circle, no position is outside
             return engine
         finite = np.isfinite(weight)
         # The stand-in has the sign of the infinity: an infinite input times it is the same, any other next to nothing.
@@ -490,7 +498,7 @@ class ConvTranspose1d(_ConvTranspose):
 
     Parameters
     ----------
-    weight, bias, stride, padding, output_padding, groups, dilation, algorithm
+    weight, bias, stride, padding, output_padding, groups, dilation, padding_mode, algorithm
         As in `fastconv.conv_transpose1d`. The layer keeps its own copy of the weights.
 
     Examples
@@ -511,7 +519,7 @@ class ConvTranspose2d(_ConvTranspose):
 
     Parameters
     ----------
-    weight, bias, stride, padding, output_padding, groups, dilation, algorithm
+    weight, bias, stride, padding, output_padding, groups, dilation, padding_mode, algorithm
         As in `fastconv.conv_transpose2d`. The layer keeps its own copy of the weights.
 
     Examples
@@ -533,7 +541,7 @@ class ConvTranspose3d(_ConvTranspose):
 
     Parameters
     ----------
-    weight, bias, stride, padding, output_padding, groups, dilation, algorithm
+    weight, bias, stride, padding, output_padding, groups, dilation, padding_mode, algorithm
         As in `fastconv.conv_transpose3d`. The layer keeps its own copy of the weights.
 
     Examples

@@ -155,6 +155,7 @@ def subpixel_conv2d(
     dilation: Ints = 1,
     groups: int = 1,
     *,
+    padding_mode: str = "zeros",
     out: NDArray[Any] | None = None,
     algorithm: str = "auto",
 ) -> NDArray[Any]:
@@ -172,7 +173,7 @@ def subpixel_conv2d(
         What is added to each channel of the convolution.
     upscale_factor : int or tuple of two ints
         The factor r, or one for each axis.
-    stride, padding, dilation, groups, algorithm
+    stride, padding, dilation, groups, padding_mode, algorithm
         Of the convolution, as in `conv2d`.
     out : ndarray, optional
         Where to write the result: its shape and dtype, writable. It may overlap the other arrays.
@@ -206,7 +207,7 @@ def subpixel_conv2d(
     >>> subpixel_conv2d(x, np.ones((12, 8, 3, 3), np.float32), None, 2, padding=1).shape
     (1, 3, 32, 32)
     """
-    settings = stride, padding, dilation, groups, upscale_factor
+    settings = stride, padding, dilation, groups, upscale_factor, padding_mode
     return SubpixelConv2d._borrow(weight, bias, algorithm, settings)._apply(input, out)
 
 

@@ -29,6 +29,7 @@ def conv_transpose1d(
     groups: int = 1,
     dilation: Ints = 1,
     *,
+    padding_mode: str = "zeros",
     output_size: Ints | None = None,
     out: NDArray[Any] | None = None,
     algorithm: str = "auto",
@@ -57,6 +58,9 @@ def conv_transpose1d(
         Each of this many equal parts of the input channels adds only to its own part of the output channels.
     dilation : int
         d, the step between taps.
+    padding_mode : {"zeros", "circular"}
+        "circular" turns each axis into a circle: what "zeros" cuts off comes in again at the other end. The output must
+        have the size S times the input's; it is then the transpose of the circular convolution.
     output_size : int or tuple of int, optional
         The size of the output, instead of `output_padding`: spatial, or the full shape.
     out : ndarray, optional
@@ -96,7 +100,7 @@ def conv_transpose1d(
     >>> conv_transpose1d(np.array([[1.0, 1.0, 1.0]]), np.array([[[1.0, 1.0, 1.0]]]), stride=2)
     array([[1., 1., 2., 1., 2., 1., 1.]])
     """
-    settings = stride, padding, output_padding, groups, dilation
+    settings = stride, padding, output_padding, groups, dilation, padding_mode
     layer = ConvTranspose1d._borrow(weight, bias, algorithm, settings)
     return layer(input, output_size=output_size, out=out)
 
@@ -111,6 +115,7 @@ def conv_transpose2d(
     groups: int = 1,
     dilation: Ints = 1,
     *,
+    padding_mode: str = "zeros",
     output_size: Ints | None = None,
     out: NDArray[Any] | None = None,
     algorithm: str = "auto",
@@ -140,6 +145,9 @@ def conv_transpose2d(
         Each of this many equal parts of the input channels adds only to its own part of the output channels.
     dilation : int or (d_h, d_w)
         d, the step between taps.
+    padding_mode : {"zeros", "circular"}
+        "circular" turns each axis into a circle: what "zeros" cuts off comes in again at the other end. The output must
+        have the size S times the input's; it is then the transpose of the circular convolution.
     output_size : int or tuple of int, optional
         The size of the output, instead of `output_padding`: spatial, or the full shape.
     out : ndarray, optional
@@ -183,7 +191,7 @@ def conv_transpose2d(
     >>> conv_transpose2d(np.ones((8, 16, 16)), np.ones((8, 4, 3, 3)), stride=2, padding=1, output_size=32).shape
     (4, 32, 32)
     """
-    settings = stride, padding, output_padding, groups, dilation
+    settings = stride, padding, output_padding, groups, dilation, padding_mode
     layer = ConvTranspose2d._borrow(weight, bias, algorithm, settings)
     return layer(input, output_size=output_size, out=out)
 
@@ -198,6 +206,7 @@ def conv_transpose3d(
     groups: int = 1,
     dilation: Ints = 1,
     *,
+    padding_mode: str = "zeros",
     output_size: Ints | None = None,
     out: NDArray[Any] | None = None,
     algorithm: str = "auto",
@@ -227,6 +236,9 @@ def conv_transpose3d(
         Each of this many equal parts of the input channels adds only to its own part of the output channels.
     dilation : int or (d_d, d_h, d_w)
         d, the step between taps.
+    padding_mode : {"zeros", "circular"}
+        "circular" turns each axis into a circle: what "zeros" cuts off comes in again at the other end. The output must
+        have the size S times the input's; it is then the transpose of the circular convolution.
     output_size : int or tuple of int, optional
         The size of the output, instead of `output_padding`: spatial, or the full shape.
     out : ndarray, optional
@@ -265,6 +277,6 @@ def conv_transpose3d(
     >>> conv_transpose3d(np.ones((1, 4, 4, 4)), np.ones((1, 2, 2, 2, 2)), stride=2).shape
     (2, 8, 8, 8)
     """
-    settings = stride, padding, output_padding, groups, dilation
+    settings = stride, padding, output_padding, groups, dilation, padding_mode
     layer = ConvTranspose3d._borrow(weight, bias, algorithm, settings)
     return layer(input, output_size=output_size, out=out)

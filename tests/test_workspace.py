@@ -65,12 +65,26 @@ before = high_water()
         ((32, 512, 512), "float64", (16, 32, 3, 3), "fastconv.conv2d(x, w, padding=2, dilation=2)"),
         ((64, 512, 512), "float32", (1, 64, 5, 5), "fastconv.conv2d(x, w, padding=2)"),
         ((64, 512, 512), "float32", (64, 1, 3, 3), "fastconv.conv2d(x, w, padding=1, groups=64)"),
+        ((64, 512, 512), "float32", (64, 64, 3, 3), "fastconv.conv2d(x, w, padding=1, padding_mode='reflect')"),
+        ((32, 512, 512), "float64", (16, 32, 3, 3), "fastconv.conv2d(x, w, padding=1, padding_mode='circular')"),
         ((256, 256, 256), "float32", (32, 256, 1, 1), "fastconv.conv2d(x, w)"),
         ((64, 256, 256), "float32", (64, 16, 4, 4), "fastconv.conv_transpose2d(x, w, stride=2, padding=1)"),
         ((64, 256, 256), "float32", (48, 64, 3, 3), "fastconv.subpixel_conv2d(x, w, None, 4, padding=1)"),
         ((64, 512, 512), "float32", (1,), "fastconv.pixel_shuffle(x, 4)"),
     ],
-    ids=["3x3", "3x3 direct", "dilated", "one output", "depthwise", "1x1", "transposed", "sub-pixel", "shuffle"],
+    ids=[
+        "3x3",
+        "3x3 direct",
+        "dilated",
+        "one output",
+        "depthwise",
+        "reflect",
+        "circular",
+        "1x1",
+        "transposed",
+        "sub-pixel",
+        "shuffle",
+    ],
 )
 def test_peak_memory_of_a_large_call(shape, dtype, weight, call, python):
     """Input, output, weights, and the workspace: nothing else."""

@@ -107,6 +107,8 @@ cdef void panel_item(const Job *job, const Item *item, Py_ssize_t number) noexce
                     n_runs = job.kernels.pack_panel(item.pixels, job.panel_pitch, &image,
                                                     packed.group.offset + 3 * block.t0, block.t1 - block.t0,
                                                     block.c1 - block.c0, p, count, job.skip_dead, runs)
+                    if job.border != ZEROS:
+                        fill_panel(job, &image, packed, block, p, count, item.pixels)
                     multiply(job, item, packed, block, column, count, runs, n_runs, item.pixels, job.panel_row)
                 p += columns
     if job.aside:
@@ -184,6 +186,9 @@ cdef void pack_strips(const Job *job, const Item *item, const Strip *strip) noex
             pack_rows(job, strip, to, pixels, 0, begin, 0)
             pack_rows(job, strip, to, pixels, begin, end, image.size[2])
             pack_rows(job, strip, to, pixels, end, strip.rows, 0)
+            if job.border != ZEROS:
+                fill_plane(job, strip, to, channel_pixels(job, item, c), fold(job.border, at_d, image.size[0]), at_d,
+                           low)
             to += strip.rows * strip.row * job.itemsize
 
 
@@ -196,6 +201,24 @@ cdef void pack_rows(const Job *job, const Strip *strip, char *to, const char *pi
                                pixels + begin * row * job.itemsize, row, end - begin, width,
                                strip.w0 * step + job.image.origin[2] + job.reach.low_w, step,
                                strip.w1 - strip.w0 + job.reach.span_w // step)
+
+
+cdef void fill_plane(const Job *job, const Strip *strip, char *to, const char *channel, Py_ssize_t in_d,
+                     Py_ssize_t at_d, Py_ssize_t low) noexcept nogil:
+    """The padding of a plane of the strip that stands for plane in_d of the image, where it is not zeros."""
+    cdef const fc_image *image = &job.image
+    cdef Py_ssize_t size = job.itemsize, step = image.step[2], width = image.size[2], r, h
+    cdef Py_ssize_t first = strip.w0 * step + image.origin[2] + job.reach.low_w
+    cdef Py_ssize_t count = strip.w1 - strip.w0 + job.reach.span_w // step
+    cdef const char *row
+    for r in range(strip.rows):
+        h = fold(job.border, low + r, image.size[1])
+        if in_d >= 0 and h >= 0:
+            row = channel + (in_d * image.pitch[0] + h * image.pitch[1]) * size
+            if in_d != at_d or h != low + r:
+                job.kernels.pack_strip(to + r * strip.row * size, strip.row, strip.pitch, row, image.pitch[1], 1, width,
+                                       first, step, count)
+            fill_strip_row(job.border, size, to + r * strip.row * size, strip.pitch, row, width, first, step, count)
 
 
 cdef void index_strip(const Job *job, const Group *group, const Block *block, const Strip *strip,

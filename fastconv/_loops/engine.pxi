@@ -45,6 +45,7 @@ cdef struct Job:
     Py_ssize_t itemsize, channels, outputs, groups, units   # channels and outputs per conv group
     const Py_ssize_t *unit_channel                          # first output channel of each unit, and the end
     int skip_dead, strips
+    int border                  # what lies in the padding: see border.pxi
     int aside                   # outputs are built in scratch, then interleaved into y
     int in_place                # panels are read from the image as it lies
 
@@ -120,7 +121,7 @@ cdef class Cut:
         for axis in range(3):
             job.out_step[axis] = phases.out_step[axis]
             job.image.step[axis] = phases.in_step[axis]
-        job.reach = phases.reach
+        job.reach, job.border = phases.reach, phases.border
         job.strips = self._strips_pay()
         self.algorithm = "direct, strips" if job.strips else "direct, panels"
         self._cut_units()
@@ -548,7 +549,8 @@ cdef class Engine(Runner):
     cdef Job _job(self) noexcept:
         """What all calls share."""
         cdef Job job = self.cut.template
-        job.bias, job.weights, job.skip_dead = self.numbers, self.numbers + self.cut.bias_bytes, self.finite
+        job.bias, job.weights = self.numbers, self.numbers + self.cut.bias_bytes
+        job.skip_dead = self.finite and job.border == ZEROS
         return job
 
     cdef int _run(self, const Py_buffer *x, const Py_buffer *y, origin, Py_ssize_t threads) except -1:

@@ -22,6 +22,7 @@ cdef struct Waves:
     Py_ssize_t size, tile       # rows of a transform, and of its outputs
     Py_ssize_t channels, outputs, groups    # channels and outputs per group
     Py_ssize_t taps, step_w
+    int border                  # what lies in the padding: see border.pxi
 
     const float *x
     float *y
@@ -52,11 +53,11 @@ cdef class Fourier:
 
     def __cinit__(self, const float[::1] spectra, const float[::1] roots, const float[::1] bias,
                   const Py_ssize_t[::1] panel, Py_ssize_t size, kernel, Py_ssize_t step_w, Py_ssize_t channels,
-                  Py_ssize_t outputs):
+                  Py_ssize_t outputs, int border):
         cdef const fc_isa *isa = fc_isa_table(current_isa)
         cdef Waves *job = &self.template
         self.isa, self.arrays = isa.name.decode(), (spectra, roots, bias, panel)
-        job.kernels = &isa.f32
+        job.kernels, job.border = &isa.f32, border
         job.spectra, job.roots, job.bias, job.panel = &spectra[0], &roots[0], &bias[0], &panel[0]
         job.panels = panel.shape[0] - 1
         job.size, job.tile, job.taps, job.step_w = size, size - kernel[0] + 1, kernel[1], step_w
@@ -159,6 +160,8 @@ cdef void load_waves(const Waves *job, const Tiles *item, Py_ssize_t c) noexcept
         load_rows(job, item, to + part * job.in_pitch, x + h * job.x_pitch, 0, begin, 0)
         load_rows(job, item, to + part * job.in_pitch, x + h * job.x_pitch, begin, end, job.width)
         load_rows(job, item, to + part * job.in_pitch, x + h * job.x_pitch, end, job.size, 0)
+        if job.border != ZEROS:
+            fill_rows(job, item, to + part * job.in_pitch, x, h)
     job.kernels.fft(to, to + job.in_pitch, job.size, job.in_row, item.whole + (job.taps - 1) * job.step_w, job.roots,
                     0)
 
@@ -169,6 +172,18 @@ cdef void load_rows(const Waves *job, const Tiles *item, float *to, const float 
     if begin < end:
         job.kernels.pack_strip(to + begin * job.in_row, job.in_row, job.in_pitch, x + begin * job.x_pitch, job.x_pitch,
                                end - begin, width, item.w + job.origin_w, 1, job.in_pitch)
+
+
+cdef void fill_rows(const Waves *job, const Tiles *item, float *to, const float *x, Py_ssize_t h) noexcept nogil:
+    """The padding of a tile whose first row is row h of the image, where it is not zeros."""
+    cdef Py_ssize_t first = item.w + job.origin_w, r, at
+    for r in range(job.size):
+        at = fold(job.border, h + r, job.height)
+        if at >= 0:
+            if at != h + r:
+                load_rows(job, item, to + r * job.in_row, x + at * job.x_pitch, 0, 1, job.width)
+            fill_strip_row(job.border, sizeof(float), <char *>(to + r * job.in_row), job.in_pitch,
+                           <const char *>(x + at * job.x_pitch), job.width, first, 1, job.in_pitch)
 
 
 cdef void multiply_waves(const Waves *job, const Tiles *item) noexcept nogil:

@@ -49,6 +49,7 @@ cdef class Phases:
 
     axes : for each of d, h, w a tuple of (residue, taps), taps a tuple of (kernel index, offset)
     in_step, out_step : three ints each
+    border : what lies in the padding, as in _loops/border.pxi
     taps_apart : make each tap a phase of its own, of one tap with offset 0, for _loops/taps.pxi
     """
 
@@ -56,6 +57,7 @@ cdef class Phases:
     cdef readonly tuple groups          # per group: (residues of its phases, offsets, kernel indices per phase)
     cdef readonly bint complete         # has every output position a phase?
     cdef readonly bint pointwise        # is there one tap in all, which reads the output's own position?
+    cdef int border
     cdef Py_ssize_t n_groups, n_phases, n_lines
     cdef Group *group
     cdef Reach reach
@@ -63,8 +65,8 @@ cdef class Phases:
     cdef Way *way
     cdef list tables
 
-    def __cinit__(self, axes, in_step, out_step, bint taps_apart=False):
-        self.in_step, self.out_step, self.tables = tuple(in_step), tuple(out_step), []
+    def __cinit__(self, axes, in_step, out_step, bint taps_apart=False, int border=0):
+        self.in_step, self.out_step, self.border, self.tables = tuple(in_step), tuple(out_step), border, []
         by_offsets = {}
         for d, taps_d in axes[0]:
             for h, taps_h in axes[1]:

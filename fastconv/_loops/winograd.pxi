@@ -33,6 +33,7 @@ cdef struct TileJob:
     TileAxis h, w
     TileGroup *group
     Py_ssize_t n_groups, n_phases, points, lanes
+    int border                  # what lies in the padding: see border.pxi
     Py_ssize_t channels, outputs, groups, channel_blocks                # of a conv group
     Py_ssize_t panel_outputs, panels    # output channels of a panel, with all their phases
     const float *input_table
@@ -92,7 +93,7 @@ cdef class Winograd:
         cdef const fc_isa *isa = fc_isa_table(current_isa)
         cdef TileJob *job = &self.template
         self.phases, self.isa, self.dtype, self.finite = phases, isa.name.decode(), str(weight.dtype), True
-        job.kernels, job.lanes = &isa.f32, isa.f32.lanes
+        job.kernels, job.lanes, job.border = &isa.f32, isa.f32.lanes, phases.border
         job.channels, job.outputs, job.groups = in_channels, out_channels, groups
         self._set_axis(&job.h, 1, tile[0])
         self._set_axis(&job.w, 2, tile[1])
@@ -406,15 +407,18 @@ cdef void transform_segment(const TileJob *job, const TileItem *item, const Segm
     cdef Py_ssize_t lanes = job.lanes, run_length = job.w.outputs * job.w.dilation, i, at, width
     cdef Py_ssize_t count = (segment.runs - 1) * run_length + job.w.reads * job.w.dilation
     cdef Py_ssize_t row = first_output(&job.h, segment.row) + job.origin_h
+    cdef Py_ssize_t first = segment.run * run_length + job.origin_w
     cdef Py_ssize_t channels = min(lanes, job.channels - block * lanes)
     cdef Py_ssize_t channel = item.group * job.channels + block * lanes
     cdef const float *x = job.x + segment.image * job.x_image + channel * job.x_channel
     cdef float *strip = item.scratch + job.strip_at
     for i in range(job.h.reads):
-        at = row + i * job.h.dilation
-        width = job.width if 0 <= at < job.height else 0
+        at = fold(job.border, row + i * job.h.dilation, job.height)
+        width = job.width if at >= 0 else 0
         job.kernels.pack_block(strip + i * count * lanes, x + (at * job.x_row if width else 0), job.x_channel, channels,
-                               width, segment.run * run_length + job.origin_w, count)
+                               width, first, count)
+        if job.border != ZEROS and width:
+            fill_block(job, strip + i * count * lanes, x + at * job.x_row, channels, first, count)
     transform_runs(job, segment, strip, count, item.scratch + (block * job.item_tiles + segment.tile) * lanes)
 
 

@@ -20,6 +20,7 @@ References
 
 from .arguments import (
     MAX_SIZE,
+    PADDING_MODES,
     Ints,
     Padding,
     PadLike,

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 MAX_SIZE = 2**63 - 1  # sizes, offsets and byte counts are signed 64-bit integers below
 SAME_RULES = ("same", "same_lower")
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")  # the core's 0, 1, 2 and 3
 
 Ints: TypeAlias = "int | Iterable[int]"
 Pairs: TypeAlias = "tuple[tuple[int, int], ...]"
@@ -37,13 +38,15 @@ def exact(name: str, value: object) -> object:
         return value
     if is_sequence(value):
         return tuple([exact(name, entry) for entry in as_entries(value)])
+    if name == "padding_mode":
+        return padding_mode_rule(value)
     return _whole(name, value)
 
 
 def all_exact(names: tuple[str, ...], values: tuple[object, ...]) -> tuple[object, ...]:
-    """Return several arguments `exact`: at once where all are plain ints, as most are."""
+    """Return several arguments `exact`: at once where all are plain ints and strings, as most are."""
     for value in values:
-        if type(value) is not int:
+        if type(value) is not int and type(value) is not str:
             return tuple(map(exact, names, values))
     return values
 
@@ -77,6 +80,17 @@ def transposed_padding(value: PadLike, ndim: int) -> Pairs:
         f"padding={value!r} has no meaning for a transposed convolution, where more than one size is the same: "
         "give numbers, or choose the size with output_size"
     )
+
+
+def padding_mode_rule(value: object, allowed: tuple[str, ...] = PADDING_MODES) -> str:
+    """Return the padding mode, one of those that the operator knows."""
+    if isinstance(value, str) and value in allowed:
+        return str(value)
+    if isinstance(value, str) and value in PADDING_MODES:
+        raise ValueError(
+            f"padding_mode={value!r} has no meaning for a transposed convolution, expected one of {allowed}"
+        )
+    raise ValueError(f"padding_mode must be one of {allowed}, got {value!r}")
 
 
 def shuffle_factors(name: str, value: Ints, ndim: int | None) -> tuple[int, ...]:

@@ -7,9 +7,21 @@ from functools import lru_cache
 from math import prod
 from typing import TypeAlias
 
-from .arguments import Ints, Padding, PadLike, Pairs, as_int, padding_rule, per_axis, transposed_padding
+from .arguments import (
+    Ints,
+    Padding,
+    PadLike,
+    Pairs,
+    as_int,
+    padding_mode_rule,
+    padding_rule,
+    per_axis,
+    transposed_padding,
+)
 from .rules import (
+    check_circle,
     check_output_padding,
+    check_padding_mode,
     conv_sizes,
     kernel_spans,
     output_paddings,
@@ -39,11 +51,13 @@ class Convolution:
         dilation: tuple[int, ...],
         groups: int,
         factor: tuple[int, ...],
+        padding_mode: str = "zeros",
     ) -> None:
         _check_weight(weight_shape, dilation, groups, ("out_channels", "in_channels"))
         self.bias_channels, inputs, *kernel = self.weight_shape = weight_shape
         self.kernel = tuple(kernel)
         self.stride, self.padding, self.dilation, self.groups, self.factor = stride, padding, dilation, groups, factor
+        self.padding_mode = padding_mode
         self.in_channels = inputs * groups
         self.out_channels, rest = divmod(self.bias_channels, prod(factor))
         if rest:
@@ -60,11 +74,13 @@ class Convolution:
     def plain(self) -> Convolution:
         """Return the convolution under the shuffle."""
         ndim = len(self.kernel)
-        return convolution(ndim, self.weight_shape, self.stride, self.padding, self.dilation, self.groups, 1)
+        settings = self.stride, self.padding, self.dilation, self.groups, 1, self.padding_mode
+        return convolution(ndim, self.weight_shape, *settings)
 
     def output(self, size: tuple[int, ...], output_size: tuple[int, ...] | None) -> tuple[tuple, tuple]:
         """Return the output's spatial size and the input position of the first window's first tap."""
         pads = resolved_padding(self.padding, size, self.kernel, self.stride, self.dilation)
+        check_padding_mode(self.padding_mode, size, pads)
         coarse = conv_sizes(size, self.kernel, self.stride, pads, self.dilation)
         return tuple(o * r for o, r in zip(coarse, self.factor, strict=True)), tuple(-lo for lo, _ in pads)
 
@@ -96,13 +112,14 @@ class TransposedConvolution:
         output_padding: tuple[int, ...],
         groups: int,
         dilation: tuple[int, ...],
+        padding_mode: str = "zeros",
     ) -> None:
         _check_weight(weight_shape, dilation, groups, ("in_channels", "out_channels"))
         check_output_padding(output_padding, stride, dilation)
         self.in_channels, outputs, *kernel = self.weight_shape = weight_shape
         self.kernel = tuple(kernel)
         self.stride, self.padding, self.output_padding = stride, padding, output_padding
-        self.groups, self.dilation = groups, dilation
+        self.groups, self.dilation, self.padding_mode = groups, dilation, padding_mode
         self.out_channels = self.bias_channels = outputs * groups
         self.core_channels = outputs, self.in_channels // groups  # outputs and inputs of one group
 
@@ -118,6 +135,8 @@ class TransposedConvolution:
                 raise ValueError(f"give output_size or output_padding, not both: got {output_size} and {extra}")
             extra = output_paddings(output_size, size, self.kernel, self.stride, self.padding, self.dilation)
         sizes = transposed_sizes(size, self.kernel, self.stride, self.padding, extra, self.dilation)
+        if self.padding_mode == "circular":
+            check_circle(size, sizes, self.kernel, self.stride, self.padding, self.dilation)
         return sizes, (0,) * len(size)
 
     def phases(self) -> tuple[tuple[Axis, ...], tuple[int, ...], tuple[int, ...]]:
@@ -148,6 +167,7 @@ def convolution(
     dilation: Ints,
     groups: int,
     upscale_factor: Ints,
+    padding_mode: str = "zeros",
 ) -> Convolution:
     """Check the arguments of a convolution."""
     return Convolution(
@@ -157,6 +177,7 @@ def convolution(
         per_axis("dilation", dilation, ndim),
         as_int("groups", groups),
         per_axis("upscale_factor", upscale_factor, ndim),
+        padding_mode_rule(padding_mode),
     )
 
 
@@ -169,6 +190,7 @@ def transposed_convolution(
     output_padding: Ints,
     groups: int,
     dilation: Ints,
+    padding_mode: str = "zeros",
 ) -> TransposedConvolution:
     """Check the arguments of a transposed convolution."""
     return TransposedConvolution(
@@ -178,6 +200,7 @@ def transposed_convolution(
         per_axis("output_padding", output_padding, ndim, 0),
         as_int("groups", groups),
         per_axis("dilation", dilation, ndim),
+        padding_mode_rule(padding_mode, ("zeros", "circular")),
     )
 
 

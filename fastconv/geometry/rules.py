@@ -42,6 +42,38 @@ def conv_sizes(size: tuple, kernel: tuple, stride: tuple, pads: Pairs, dilation:
     return tuple(outputs)
 
 
+def check_padding_mode(mode: str, size: tuple, pads: Pairs) -> None:
+    """Check that no position of the padding needs more than one reflection, or more than one turn of a circle."""
+    if mode == "zeros":
+        return
+    for axis, (i, ends) in enumerate(zip(size, pads, strict=True)):
+        pad = max(ends)
+        if pad and (i < 1 or (mode == "reflect" and pad >= i) or (mode == "circular" and pad > i)):
+            most = {"reflect": f"less than its size {i}", "circular": f"at most its size {i}"}.get(mode, "empty")
+            raise ValueError(
+                f"padding_mode={mode!r} on spatial axis {axis} of the input, of size {i}, has padding {ends}; "
+                f"expected {most}"
+                if i
+                else f"padding_mode={mode!r} has nothing to pad an empty axis {axis} with"
+            )
+
+
+def check_circle(size: tuple, outputs: tuple, kernel: tuple, stride: tuple, pads: Pairs, dilation: tuple) -> None:
+    """Check that a circular transposed convolution maps circles onto circles, and goes around at most once."""
+    rows = zip(size, outputs, kernel_spans(kernel, dilation), stride, pads, strict=True)
+    for axis, (i, o, span, s, (lo, _)) in enumerate(rows):
+        if o != s * i:
+            raise ValueError(
+                f"padding_mode='circular' needs an output of stride * input = {s * i} on spatial axis {axis}, got {o}: "
+                "change padding, output_padding or output_size"
+            )
+        if max(lo, span - 1 - lo) > o:
+            raise ValueError(
+                f"padding_mode='circular' on spatial axis {axis}: the kernel spans {span} positions with padding {lo}, "
+                f"more than one turn of the output's {o}"
+            )
+
+
 def pool_sizes(size: tuple[int, ...], rule: PoolRule) -> tuple[int, ...]:
     spans = kernel_spans(rule.kernel, rule.dilation)
     outputs = []
