@@ -18,6 +18,7 @@ _COMPUTE: dict[str, np.dtype[Any]] = {
     "float32": np.dtype(np.float32),
     "float64": np.dtype(np.float64),
 }
+LAYOUTS = {1: ("NCW", "NWC"), 2: ("NCHW", "NHWC"), 3: ("NCDHW", "NDHWC")}  # by the number of spatial axes
 _CPU = 1  # kDLCPU, the device type of DLPack
 
 
@@ -55,6 +56,26 @@ def rows(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     if array.dtype == dtype and flags.aligned and (flags.c_contiguous or array.strides[-1] == dtype.itemsize):
         return array
     return np.array(array, dtype=dtype, order="C")
+
+
+def check_layout(layout: str | None, ndim: int) -> str:
+    """Return the layout of images with `ndim` spatial axes; None stands for planes."""
+    known = LAYOUTS[ndim]
+    if layout is None:
+        return known[0]
+    if layout not in known:
+        raise ValueError(f"layout must be {known[0]!r} or {known[1]!r}, got {layout!r}")
+    return layout
+
+
+def channels_first_shape(shape: tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    """Return the shape of an image with its channels last as that of one with planes."""
+    return (*shape[: -1 - ndim], *shape[-1:], *shape[-1 - ndim : -1])
+
+
+def channels_last_shape(shape: tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    """Return the shape of an image with planes as that of one with its channels last."""
+    return (*shape[: -1 - ndim], *shape[-ndim:], shape[-1 - ndim])
 
 
 def flat(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -26,6 +26,7 @@ class Fourier:
 
     __slots__ = ("_core", "_direct", "_pack")
     finite = True
+    last = 0
 
     def __init__(
         self,
@@ -53,7 +54,7 @@ class Fourier:
             PADDING_MODES.index(operator.padding_mode),
         )
 
-    def run(self, x: NDArray[Any], y: NDArray[Any], origin: tuple[int, ...], threads: int) -> None:
+    def run(self, x: NDArray[Any], y: NDArray[Any], origin: tuple[int, ...], threads: int, last: int = 0) -> None:
         bad = np.zeros((len(x), self._core.pairs(y.shape)), np.uint8)
         if not bad.size:
             return

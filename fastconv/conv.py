@@ -24,6 +24,7 @@ def conv1d(
     groups: int = 1,
     *,
     padding_mode: str = "zeros",
+    layout: str = "NCW",
     out: NDArray[Any] | None = None,
     algorithm: str = "auto",
 ) -> NDArray[Any]:
@@ -51,6 +52,9 @@ def conv1d(
     padding_mode : {"zeros", "reflect", "replicate", "circular"}
         What the padding holds: zeros, the signal mirrored about its outermost entries, the outermost entries again, or
         the other end. It is read from the signal itself, which is never copied for it.
+    layout : {"NCW", "NWC"}
+        The axes of input and output: "NWC" has the channels last, as other libraries give signals. The weight has the
+        same axes for both.
     out : ndarray, optional
         Where to write the result: its shape and dtype, writable. It may overlap the other arrays.
     algorithm : {"auto", "direct"}
@@ -91,7 +95,7 @@ def conv1d(
     >>> conv1d(x, w, dilation=2, padding="same")
     array([[ 2.,  3.,  6., -4.]])
     """
-    return Conv1d._borrow(weight, bias, algorithm, (stride, padding, dilation, groups, 1, padding_mode))._apply(
+    return Conv1d._borrow(weight, bias, algorithm, (stride, padding, dilation, groups, 1, padding_mode), layout)._apply(
         input, out
     )
 
@@ -106,6 +110,7 @@ def conv2d(
     groups: int = 1,
     *,
     padding_mode: str = "zeros",
+    layout: str = "NCHW",
     out: NDArray[Any] | None = None,
     algorithm: str = "auto",
 ) -> NDArray[Any]:
@@ -135,6 +140,9 @@ def conv2d(
     padding_mode : {"zeros", "reflect", "replicate", "circular"}
         What the padding holds: zeros, the image mirrored about its outermost entries, the outermost entries again, or
         the other end. It is read from the image itself, which is never copied for it.
+    layout : {"NCHW", "NHWC"}
+        The axes of input and output: "NHWC" has the channels last, as other libraries give images. The weight has the
+        same axes for both.
     out : ndarray, optional
         Where to write the result: its shape and dtype, writable. It may overlap the other arrays.
     algorithm : {"auto", "direct"}
@@ -178,7 +186,7 @@ def conv2d(
     >>> conv2d(image, mean, padding="same", dilation=(1, 2)).shape
     (1, 4, 4)
     """
-    return Conv2d._borrow(weight, bias, algorithm, (stride, padding, dilation, groups, 1, padding_mode))._apply(
+    return Conv2d._borrow(weight, bias, algorithm, (stride, padding, dilation, groups, 1, padding_mode), layout)._apply(
         input, out
     )
 
@@ -193,6 +201,7 @@ def conv3d(
     groups: int = 1,
     *,
     padding_mode: str = "zeros",
+    layout: str = "NCDHW",
     out: NDArray[Any] | None = None,
     algorithm: str = "auto",
 ) -> NDArray[Any]:
@@ -221,6 +230,9 @@ def conv3d(
     padding_mode : {"zeros", "reflect", "replicate", "circular"}
         What the padding holds: zeros, the volume mirrored about its outermost entries, the outermost entries again, or
         the other end. It is read from the volume itself, which is never copied for it.
+    layout : {"NCDHW", "NDHWC"}
+        The axes of input and output: "NDHWC" has the channels last, as other libraries give volumes. The weight has the
+        same axes for both.
     out : ndarray, optional
         Where to write the result: its shape and dtype, writable. It may overlap the other arrays.
     algorithm : {"auto", "direct"}
@@ -258,6 +270,6 @@ def conv3d(
     >>> conv3d(np.ones((1, 2, 2, 2)), np.ones((1, 1, 2, 2, 2)), bias=[0.5])
     array([[[[8.5]]]])
     """
-    return Conv3d._borrow(weight, bias, algorithm, (stride, padding, dilation, groups, 1, padding_mode))._apply(
+    return Conv3d._borrow(weight, bias, algorithm, (stride, padding, dilation, groups, 1, padding_mode), layout)._apply(
         input, out
     )

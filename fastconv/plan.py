@@ -14,7 +14,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from . import _core
-from ._arrays import as_array, check_out, dtypes, flat, keep, lies_in_planes, rows
+from ._arrays import (
+    LAYOUTS,
+    as_array,
+    channels_first_shape,
+    channels_last_shape,
+    check_layout,
+    check_out,
+    dtypes,
+    flat,
+    keep,
+    lies_in_planes,
+    rows,
+)
 from ._choice import MAX_SUM, choose
 from ._config import get_num_threads
 from ._fourier import Fourier
@@ -50,17 +62,21 @@ __all__ = [
 ]
 
 ALGORITHMS = ("auto", "direct")
+READS_LAST, WRITES_LAST = 1, 2  # of the core: which arrays of a call have their channels last
 
 
 class Engine(Protocol):
-    """Packed weights that can be run: `_core.Engine`, or one of the two wrappers below."""
+    """Packed weights that can be run: those of `_core`, or one of the wrappers below."""
 
-    def run(self, x: NDArray[Any], y: NDArray[Any], origin: tuple[int, ...], threads: int) -> None:
+    last: int  # which arrays it takes with their channels last, READS_LAST and WRITES_LAST
+
+    def run(self, x: NDArray[Any], y: NDArray[Any], origin: tuple[int, ...], threads: int, last: int = 0) -> None:
         """Compute y, (N, C_out, D, H, W), from x, (N, C_in, D, H, W): aligned, native, of the dtype of the weights.
 
         Entries on the last axis of x lie side by side; its other strides are free, and it may be read-only. Each
         y[n, c] is C-contiguous. The two do not overlap. The stride of an axis with one entry, or of an empty array,
-        means nothing. `origin` is the input position of the first output's offset 0.
+        means nothing. `origin` is the input position of the first output's offset 0. Where `last` says so, the
+        channels lie side by side instead, and each pixel of y follows the one before.
         """
 
     def describe(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...], threads: int) -> dict[str, Any]:
@@ -93,7 +109,7 @@ def _direct(
 class _Form:
     """A layer but for its numbers: the operator, what it was made from, and dtypes."""
 
-    __slots__ = ("algorithm", "compute", "dtype", "operator", "settings")
+    __slots__ = ("algorithm", "compute", "dtype", "last", "layout", "operator", "settings")
 
 
 @lru_cache(maxsize=256)
@@ -104,10 +120,12 @@ def _form(
     bias: tuple[tuple[int, ...], np.dtype[Any]] | None,
     algorithm: str,
     settings: tuple,
+    layout: str,
 ) -> _Form:
     """Check all that a layer is made from, which is shapes, dtypes and exact settings."""
     form = _Form()
-    form.algorithm, form.settings = algorithm, settings
+    form.algorithm, form.settings, form.layout = algorithm, settings, layout
+    form.last = layout == LAYOUTS[kind._ndim][1]
     form.dtype, form.compute = dtypes(("weight", "bias"), dtype, dtype if bias is None else bias[1])
     form.operator = kind._rule(kind._ndim, shape, *settings)
     if bias is not None:
@@ -119,7 +137,7 @@ def _form(
 def _route(
     form: _Form, shape: tuple[int, ...], dtype: np.dtype[Any], output_size: tuple[int, ...] | None, lanes: int
 ) -> tuple[np.dtype[Any], np.dtype[Any], Placement, Choice]:
-    """Return all that a call on an input of this shape and dtype needs to know."""
+    """Return all that a call on an input of this shape, that of planes, and this dtype needs to know."""
     result, compute = dtypes(("input", "weight"), dtype, form.dtype)
     operator = form.operator
     place = placement(operator, shape, compute.itemsize, output_size)
@@ -136,14 +154,17 @@ class _Layer:
     _names: tuple[str, ...]  # of the settings, in the order of _rule
     _settings: tuple[str, ...]  # of the repr
 
-    def _set(self, weight: ArrayLike, bias: ArrayLike | None, algorithm: str, settings: tuple) -> None:
+    def _set(
+        self, weight: ArrayLike, bias: ArrayLike | None, algorithm: str, settings: tuple, layout: str | None
+    ) -> None:
         if algorithm not in ALGORITHMS:
             raise ValueError(f"algorithm must be one of {ALGORITHMS}, got {algorithm!r}")
+        layout = check_layout(layout, self._ndim)
         self._weight = weight = as_array("weight", weight)
         self._bias = bias = None if bias is None else as_array("bias", bias)
         about_bias = None if bias is None else (bias.shape, bias.dtype)
         settings = all_exact(self._names, settings)
-        self._form = _form(type(self), weight.shape, weight.dtype, about_bias, algorithm, settings)
+        self._form = _form(type(self), weight.shape, weight.dtype, about_bias, algorithm, settings, layout)
         self._engines: dict[tuple[np.dtype[Any], Choice], Engine] = {}
 
     def _keep(self) -> None:
@@ -155,32 +176,39 @@ class _Layer:
         self._engine(form.compute, choose(form.operator, None, form.compute, form.algorithm, _core.lanes()))
 
     @classmethod
-    def _borrow(cls, weight: ArrayLike, bias: ArrayLike | None, algorithm: str, settings: tuple) -> Self:
+    def _borrow(cls, weight: ArrayLike, bias: ArrayLike | None, algorithm: str, settings: tuple, layout: str) -> Self:
         """Make a layer for one call, on the caller's own weights, which it packs only once the input has passed."""
         layer = cls.__new__(cls)
-        layer._set(weight, bias, algorithm, settings)
+        layer._set(weight, bias, algorithm, settings, layout)
         return layer
 
     def _apply(self, input: ArrayLike, out: NDArray[Any] | None, output_size: tuple | None = None) -> NDArray[Any]:
         x = as_array("input", input)
-        dtype, compute, place, choice = _route(self._form, x.shape, x.dtype, output_size, _core.lanes())
+        last, ndim = self._form.last, self._ndim
+        shape = channels_first_shape(x.shape, ndim) if last else x.shape
+        dtype, compute, place, choice = _route(self._form, shape, x.dtype, output_size, _core.lanes())
+        shape = channels_last_shape(place.shape, ndim) if last else place.shape
         if out is None:
-            y = self._run(x, np.empty(place.shape, compute), place, choice)
+            y = self._run(x, np.empty(shape, compute), place, choice)
             return y if compute == dtype else y.astype(dtype)
-        target = check_out(out, place.shape, dtype)
+        target = check_out(out, shape, dtype)
         apart = not any(np.may_share_memory(target, a) for a in (x, self._weight, self._bias) if a is not None)
-        if target.dtype == compute and lies_in_planes(target, self._ndim) and apart:
+        if target.dtype == compute and lies_in_planes(target, ndim + last) and apart:
             self._run(x, target, place, choice)
         else:
-            target[...] = self._run(x, np.empty(place.shape, compute), place, choice)
+            target[...] = self._run(x, np.empty(shape, compute), place, choice)
         return out
 
     def _run(self, x: NDArray[Any], y: NDArray[Any], place: Placement, choice: Choice) -> NDArray[Any]:
         """Fill y, which lies as the core wants it and overlaps no other array."""
         if y.size:
-            x = rows(x, y.dtype)
+            x, ndim = rows(x, y.dtype), self._ndim
             engine = self._engine(y.dtype, choice)
-            engine.run(x[place.lift], y[place.lift], place.origin, get_num_threads())
+            if self._form.last:
+                sides = (np.moveaxis(side, -1, -1 - ndim)[place.lift] for side in (x, y))
+                _run_last(engine, *sides, place.origin, get_num_threads())
+            else:
+                engine.run(x[place.lift], y[place.lift], place.origin, get_num_threads())
         return y
 
     def _engine(self, compute: np.dtype[Any], choice: Choice) -> Engine:
@@ -216,14 +244,18 @@ class _Layer:
     def describe(self, shape: tuple[int, ...]) -> dict[str, Any]:
         """Return what would run on an input of this shape in the layer's own dtype: algorithm, ISA, output shape."""
         shape = int_entries("shape", shape, 0)
+        if self._form.last:
+            shape = channels_first_shape(shape, self._ndim)
         _, compute, place, choice = _route(self._form, shape, self.dtype, None, _core.lanes())
         sides = five_axes(shape, self._ndim), five_axes(place.shape, self._ndim)
         said = self._engine(compute, choice).describe(*sides, get_num_threads())
-        return {**said, "why": choice.why, "output_shape": place.shape}
+        output = channels_last_shape(place.shape, self._ndim) if self._form.last else place.shape
+        return {**said, "why": choice.why, "output_shape": output}
 
     def __repr__(self) -> str:
         operator = self._form.operator
-        names = self._settings if self.padding_mode == "zeros" else (*self._settings, "padding_mode")
+        rare = {"padding_mode": self.padding_mode != "zeros", "layout": self._form.last}
+        names = (*self._settings, *(name for name, given in rare.items() if given))
         settings = "".join(f", {name}={getattr(self, name)}" for name in names)
         return (
             f"{type(self).__name__}({operator.in_channels} -> {operator.out_channels} channels, "
@@ -231,7 +263,8 @@ class _Layer:
         )
 
     def __reduce__(self) -> tuple:
-        return _restore, (type(self), self._weight, self._bias, self._form.algorithm, self._form.settings)
+        form = self._form
+        return _restore, (type(self), self._weight, self._bias, form.algorithm, form.settings, form.layout)
 
     weight = property(attrgetter("_weight"), doc="The weight, as a read-only copy.")
     bias = property(attrgetter("_bias"), doc="The bias, as a read-only copy, or None.")
@@ -243,7 +276,24 @@ class _Layer:
     dilation = property(attrgetter("_form.operator.dilation"), doc="The dilation on each spatial axis.")
     groups = property(attrgetter("_form.operator.groups"), doc="The number of groups.")
     padding_mode = property(attrgetter("_form.operator.padding_mode"), doc="What the padding holds.")
+    layout = property(attrgetter("_form.layout"), doc="The order of the axes of input and output.")
     algorithm = property(attrgetter("_form.algorithm"), doc="What was asked for; `describe` tells what runs.")
+
+
+def _run_last(engine: Engine, x: NDArray[Any], y: NDArray[Any], origin: tuple[int, ...], threads: int) -> None:
+    """Run an engine on images whose channels lie side by side; turn into planes what it cannot take that way."""
+    if not engine.last & READS_LAST:
+        pixels = np.moveaxis(x, 1, 4)
+        if not pixels[:1].flags.c_contiguous:
+            pixels = np.ascontiguousarray(pixels)
+        x = np.empty(x.shape, x.dtype)
+        _core.turn(np.moveaxis(pixels, 4, 1), x, False, threads)
+    if engine.last & WRITES_LAST:
+        engine.run(x, y, origin, threads, engine.last)
+    else:
+        planes = np.empty(y.shape, y.dtype)
+        engine.run(x, planes, origin, threads, engine.last)
+        _core.turn(planes, y, True, threads)
 
 
 class _OrDirect:
@@ -255,16 +305,18 @@ class _OrDirect:
 
     __slots__ = ("_direct", "_engine", "_pack")
     finite = True
+    last = READS_LAST | WRITES_LAST
 
     def __init__(self, engine: _core.Winograd, pack: Callable[[], _core.Engine]) -> None:
         self._engine = engine
         self._pack = pack
         self._direct: _core.Engine | None = None
 
-    def run(self, x: NDArray[Any], y: NDArray[Any], origin: tuple[int, ...], threads: int) -> None:
-        for i in self._engine.run(x, y, origin, threads):
+    def run(self, x: NDArray[Any], y: NDArray[Any], origin: tuple[int, ...], threads: int, last: int = 0) -> None:
+        for i in self._engine.run(x, y, origin, threads, last):
             self._direct = self._direct or self._pack()
-            self._direct.run(x[i : i + 1], y[i : i + 1], origin, threads)
+            run = partial(_run_last, self._direct) if last else self._direct.run
+            run(x[i : i + 1], y[i : i + 1], origin, threads)
 
     def describe(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...], threads: int) -> dict[str, Any]:
         return self._engine.describe(x_shape, y_shape, threads)
@@ -297,9 +349,10 @@ class _Conv(_Layer):
         groups: int = 1,
         *,
         padding_mode: str = "zeros",
+        layout: str | None = None,
         algorithm: str = "auto",
     ) -> None:
-        self._set(weight, bias, algorithm, (stride, padding, dilation, groups, 1, padding_mode))
+        self._set(weight, bias, algorithm, (stride, padding, dilation, groups, 1, padding_mode), layout)
         self._keep()
 
     def __call__(self, input: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
@@ -312,7 +365,7 @@ class Conv1d(_Conv):
 
     Parameters
     ----------
-    weight, bias, stride, padding, dilation, groups, padding_mode, algorithm
+    weight, bias, stride, padding, dilation, groups, padding_mode, layout, algorithm
         As in `fastconv.conv1d`. The layer keeps its own copy of the weights.
 
     Examples
@@ -333,7 +386,7 @@ class Conv2d(_Conv):
 
     Parameters
     ----------
-    weight, bias, stride, padding, dilation, groups, padding_mode, algorithm
+    weight, bias, stride, padding, dilation, groups, padding_mode, layout, algorithm
         As in `fastconv.conv2d`. The layer keeps its own copy of the weights.
 
     Examples
@@ -357,7 +410,7 @@ class Conv3d(_Conv):
 
     Parameters
     ----------
-    weight, bias, stride, padding, dilation, groups, padding_mode, algorithm
+    weight, bias, stride, padding, dilation, groups, padding_mode, layout, algorithm
         As in `fastconv.conv3d`. The layer keeps its own copy of the weights.
 
     Examples
@@ -378,7 +431,7 @@ class SubpixelConv2d(_Conv):
 
     Parameters
     ----------
-    weight, bias, upscale_factor, stride, padding, dilation, groups, padding_mode, algorithm
+    weight, bias, upscale_factor, stride, padding, dilation, groups, padding_mode, layout, algorithm
         As in `fastconv.subpixel_conv2d`. The layer keeps its own copy of the weights.
 
     Examples
@@ -405,9 +458,10 @@ class SubpixelConv2d(_Conv):
         groups: int = 1,
         *,
         padding_mode: str = "zeros",
+        layout: str | None = None,
         algorithm: str = "auto",
     ) -> None:
-        self._set(weight, bias, algorithm, (stride, padding, dilation, groups, upscale_factor, padding_mode))
+        self._set(weight, bias, algorithm, (stride, padding, dilation, groups, upscale_factor, padding_mode), layout)
         self._keep()
 
     def _pack(self, compute: np.dtype[Any], choice: Choice) -> Engine:
@@ -426,12 +480,13 @@ class _ThenShuffled:
     """
 
     __slots__ = ("_engine", "_factor")
+    last = 0
 
     def __init__(self, engine: _core.Engine, factor: tuple[int, ...]) -> None:
         self._engine = engine
         self._factor = factor
 
-    def run(self, x: NDArray[Any], y: NDArray[Any], origin: tuple[int, ...], threads: int) -> None:
+    def run(self, x: NDArray[Any], y: NDArray[Any], origin: tuple[int, ...], threads: int, last: int = 0) -> None:
         coarse = np.empty(self._coarse(y.shape), y.dtype)
         self._engine.run(x, coarse, origin, threads)
         n, _, _, height, width = coarse.shape
@@ -468,9 +523,10 @@ class _ConvTranspose(_Layer):
         dilation: Ints = 1,
         *,
         padding_mode: str = "zeros",
+        layout: str | None = None,
         algorithm: str = "auto",
     ) -> None:
-        self._set(weight, bias, algorithm, (stride, padding, output_padding, groups, dilation, padding_mode))
+        self._set(weight, bias, algorithm, (stride, padding, output_padding, groups, dilation, padding_mode), layout)
         self._keep()
 
     def __call__(
@@ -498,7 +554,7 @@ class ConvTranspose1d(_ConvTranspose):
 
     Parameters
     ----------
-    weight, bias, stride, padding, output_padding, groups, dilation, padding_mode, algorithm
+    weight, bias, stride, padding, output_padding, groups, dilation, padding_mode, layout, algorithm
         As in `fastconv.conv_transpose1d`. The layer keeps its own copy of the weights.
 
     Examples
@@ -519,7 +575,7 @@ class ConvTranspose2d(_ConvTranspose):
 
     Parameters
     ----------
-    weight, bias, stride, padding, output_padding, groups, dilation, padding_mode, algorithm
+    weight, bias, stride, padding, output_padding, groups, dilation, padding_mode, layout, algorithm
         As in `fastconv.conv_transpose2d`. The layer keeps its own copy of the weights.
 
     Examples
@@ -541,7 +597,7 @@ class ConvTranspose3d(_ConvTranspose):
 
     Parameters
     ----------
-    weight, bias, stride, padding, output_padding, groups, dilation, padding_mode, algorithm
+    weight, bias, stride, padding, output_padding, groups, dilation, padding_mode, layout, algorithm
         As in `fastconv.conv_transpose3d`. The layer keeps its own copy of the weights.
 
     Examples
@@ -565,6 +621,7 @@ class _WithNonFinite:
     """
 
     __slots__ = ("_engine", "_entries", "_operator")
+    last = 0
 
     def __init__(self, engine: _core.Engine, operator: TransposedConvolution, weight: NDArray[Any]) -> None:
         self._engine = engine
@@ -572,7 +629,7 @@ class _WithNonFinite:
         weight = weight.reshape(*operator.weight_shape[:2], *lift(operator.kernel, 1))
         self._entries = [(tuple(at), weight[tuple(at)]) for at in np.argwhere(weight).tolist()]
 
-    def run(self, x: NDArray[Any], y: NDArray[Any], origin: tuple[int, ...], threads: int) -> None:
+    def run(self, x: NDArray[Any], y: NDArray[Any], origin: tuple[int, ...], threads: int, last: int = 0) -> None:
         self._engine.run(x, y, origin, threads)
         outputs, inputs = self._operator.core_channels
         with np.errstate(all="ignore"):  # inf * 0 and inf - inf are NaN by IEEE 754, and no surprise here

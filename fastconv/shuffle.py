@@ -156,6 +156,7 @@ def subpixel_conv2d(
     groups: int = 1,
     *,
     padding_mode: str = "zeros",
+    layout: str = "NCHW",
     out: NDArray[Any] | None = None,
     algorithm: str = "auto",
 ) -> NDArray[Any]:
@@ -173,8 +174,11 @@ def subpixel_conv2d(
         What is added to each channel of the convolution.
     upscale_factor : int or tuple of two ints
         The factor r, or one for each axis.
-    stride, padding, dilation, groups, padding_mode, algorithm
+    stride, padding, dilation, groups, padding_mode, layout, algorithm
         Of the convolution, as in `conv2d`.
+    layout : {"NCHW", "NHWC"}
+        The axes of input and output: "NHWC" has the channels last, as other libraries give images. The weight has the
+        same axes for both.
     out : ndarray, optional
         Where to write the result: its shape and dtype, writable. It may overlap the other arrays.
 
@@ -208,7 +212,7 @@ def subpixel_conv2d(
     (1, 3, 32, 32)
     """
     settings = stride, padding, dilation, groups, upscale_factor, padding_mode
-    return SubpixelConv2d._borrow(weight, bias, algorithm, settings)._apply(input, out)
+    return SubpixelConv2d._borrow(weight, bias, algorithm, settings, layout)._apply(input, out)
 
 
 def _rearrange(

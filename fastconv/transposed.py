@@ -31,6 +31,7 @@ def conv_transpose1d(
     *,
     padding_mode: str = "zeros",
     output_size: Ints | None = None,
+    layout: str = "NCW",
     out: NDArray[Any] | None = None,
     algorithm: str = "auto",
 ) -> NDArray[Any]:
@@ -63,6 +64,9 @@ def conv_transpose1d(
         have the size S times the input's; it is then the transpose of the circular convolution.
     output_size : int or tuple of int, optional
         The size of the output, instead of `output_padding`: spatial, or the full shape.
+    layout : {"NCW", "NWC"}
+        The axes of input and output: "NWC" has the channels last, as other libraries give signals. The weight has the
+        same axes for both.
     out : ndarray, optional
         Where to write the result: its shape and dtype, writable. It may overlap the other arrays.
     algorithm : {"auto", "direct"}
@@ -101,7 +105,7 @@ def conv_transpose1d(
     array([[1., 1., 2., 1., 2., 1., 1.]])
     """
     settings = stride, padding, output_padding, groups, dilation, padding_mode
-    layer = ConvTranspose1d._borrow(weight, bias, algorithm, settings)
+    layer = ConvTranspose1d._borrow(weight, bias, algorithm, settings, layout)
     return layer(input, output_size=output_size, out=out)
 
 
@@ -117,6 +121,7 @@ def conv_transpose2d(
     *,
     padding_mode: str = "zeros",
     output_size: Ints | None = None,
+    layout: str = "NCHW",
     out: NDArray[Any] | None = None,
     algorithm: str = "auto",
 ) -> NDArray[Any]:
@@ -150,6 +155,9 @@ def conv_transpose2d(
         have the size S times the input's; it is then the transpose of the circular convolution.
     output_size : int or tuple of int, optional
         The size of the output, instead of `output_padding`: spatial, or the full shape.
+    layout : {"NCHW", "NHWC"}
+        The axes of input and output: "NHWC" has the channels last, as other libraries give images. The weight has the
+        same axes for both.
     out : ndarray, optional
         Where to write the result: its shape and dtype, writable. It may overlap the other arrays.
     algorithm : {"auto", "direct"}
@@ -192,7 +200,7 @@ def conv_transpose2d(
     (4, 32, 32)
     """
     settings = stride, padding, output_padding, groups, dilation, padding_mode
-    layer = ConvTranspose2d._borrow(weight, bias, algorithm, settings)
+    layer = ConvTranspose2d._borrow(weight, bias, algorithm, settings, layout)
     return layer(input, output_size=output_size, out=out)
 
 
@@ -208,6 +216,7 @@ def conv_transpose3d(
     *,
     padding_mode: str = "zeros",
     output_size: Ints | None = None,
+    layout: str = "NCDHW",
     out: NDArray[Any] | None = None,
     algorithm: str = "auto",
 ) -> NDArray[Any]:
@@ -241,6 +250,9 @@ def conv_transpose3d(
         have the size S times the input's; it is then the transpose of the circular convolution.
     output_size : int or tuple of int, optional
         The size of the output, instead of `output_padding`: spatial, or the full shape.
+    layout : {"NCDHW", "NDHWC"}
+        The axes of input and output: "NDHWC" has the channels last, as other libraries give volumes. The weight has the
+        same axes for both.
     out : ndarray, optional
         Where to write the result: its shape and dtype, writable. It may overlap the other arrays.
     algorithm : {"auto", "direct"}
@@ -278,5 +290,5 @@ def conv_transpose3d(
     (2, 8, 8, 8)
     """
     settings = stride, padding, output_padding, groups, dilation, padding_mode
-    layer = ConvTranspose3d._borrow(weight, bias, algorithm, settings)
+    layer = ConvTranspose3d._borrow(weight, bias, algorithm, settings, layout)
     return layer(input, output_size=output_size, out=out)

@@ -52,6 +52,9 @@ SIGNATURES = {
     "gemm": (None, INDEX, INDEX, POINTER, POINTER, INDEX, POINTER, POINTER, POINTER, INDEX, POINTER),
     "fft": (INT, POINTER, POINTER, INDEX, INDEX, INDEX, POINTER, INT),
     "fma_peak": (INDEX, INDEX, POINTER),
+    "transpose": (None, POINTER, INDEX, POINTER, INDEX, INDEX, INDEX),
+    "pack_pixels": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, INDEX),
+    "unpack_pixels": (None, POINTER, INDEX, INDEX, POINTER, INDEX),
     "pack_block": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, INDEX),
     "unpack_block": (None, POINTER, INDEX, INDEX, POINTER, INDEX),
     "winograd_weights": (
@@ -472,6 +475,55 @@ def test_fma_peak(kernel, guard, rounds):
 
 
 # ---------------------------------------------------------------------------------------------- blocks of channels
+
+
+@every("transpose")
+def test_transpose(kernel, guard, rng):
+    for rows, columns in product(tails(kernel.lanes, 2), repeat=2):
+        from_row, to_row = columns + int(rng.integers(0, 3)), rows + int(rng.integers(0, 3))
+        x = rng.standard_normal((rows, columns)).astype(kernel.dtype)
+        flat = np.zeros((rows - 1) * from_row + columns, kernel.dtype)
+        strided(flat, x.shape, from_row, 1)[...] = x
+        y = guard.output((columns - 1) * to_row + rows, kernel.dtype)
+        kernel(y, to_row, guard.input(flat), from_row, rows, columns)
+        got = guard.take(strided(y, (columns, rows), to_row, 1))
+        guard.check()
+        assert_same_bits(got, x.T.copy())
+
+
+@every("pack_pixels")
+def test_pack_pixels(kernel, guard, rng):
+    lanes = kernel.lanes
+    for channels, count in product({1, lanes - 1 or 1, lanes}, tails(lanes, 2)):
+        for width in {0, 1, lanes, 2 * lanes + 1}:
+            for first in {-count - 1, -2, 0, 1, width - 1, width + 2}:
+                column = channels + int(rng.integers(0, 3))
+                pixels = rng.standard_normal((width, channels)).astype(kernel.dtype)
+                flat = np.zeros(max(0, (width - 1) * column + channels), kernel.dtype)
+                if width:
+                    strided(flat, pixels.shape, column, 1)[...] = pixels
+                at = first + np.arange(count)
+                padded = np.vstack([pixels, np.zeros((1, channels), kernel.dtype)])
+                expected = np.zeros((count, lanes), kernel.dtype)
+                expected[:, :channels] = padded[np.where((at >= 0) & (at < width), at, width)]
+                block = guard.output((count, lanes), kernel.dtype)
+                kernel(block, guard.input(flat), column, channels, width, first, count)
+                got = guard.take(block)
+                guard.check()
+                assert_same_bits(got, expected)
+
+
+@every("unpack_pixels")
+def test_unpack_pixels(kernel, guard, rng):
+    lanes = kernel.lanes
+    for channels, count in product({1, lanes - 1 or 1, lanes}, tails(lanes, 2)):
+        column = channels + int(rng.integers(0, 3))
+        block = rng.standard_normal((count, lanes)).astype(kernel.dtype)
+        flat = guard.output((count - 1) * column + channels, kernel.dtype)
+        kernel(flat, column, channels, guard.input(block), count)
+        got = guard.take(strided(flat, (count, channels), column, 1))
+        guard.check()
+        assert_same_bits(got, block[:, :channels].copy())
 
 
 @every("pack_block")

@@ -71,7 +71,7 @@ cdef void fill_segment(const Job *job, const fc_image *image, const Py_ssize_t *
         if at >= 0:
             for c in range(channels):
                 copy_entry(panel + (c * job.panel_pitch + i) * job.itemsize,
-                           row + (c * image.channel + at) * job.itemsize, job.itemsize)
+                           row + (c * image.channel + at * job.x_column) * job.itemsize, job.itemsize)
 
 
 cdef void fill_strip_row(int border, Py_ssize_t itemsize, char *to, Py_ssize_t pitch, const char *row,
@@ -95,4 +95,4 @@ cdef void fill_block(const TileJob *job, float *block, const float *row, Py_ssiz
         at = fold(job.border, first + i, job.width)
         if at >= 0:
             for c in range(channels):
-                block[i * job.lanes + c] = row[c * job.x_channel + at]
+                block[i * job.lanes + c] = row[c * job.x_channel + at * job.x_column]

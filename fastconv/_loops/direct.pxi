@@ -104,9 +104,12 @@ cdef void panel_item(const Job *job, const Item *item, Py_ssize_t number) noexce
                     multiply(job, item, packed, block, column, count, runs, 1,
                              <const char *>image.pixels + p * job.itemsize, job.image_row)
                 else:
-                    n_runs = job.kernels.pack_panel(item.pixels, job.panel_pitch, &image,
-                                                    packed.group.offset + 3 * block.t0, block.t1 - block.t0,
-                                                    block.c1 - block.c0, p, count, job.skip_dead, runs)
+                    if job.last & READS_LAST:
+                        n_runs = pack_panel_last(job, &image, packed, block, p, count, item.pixels, runs)
+                    else:
+                        n_runs = job.kernels.pack_panel(item.pixels, job.panel_pitch, &image,
+                                                        packed.group.offset + 3 * block.t0, block.t1 - block.t0,
+                                                        block.c1 - block.c0, p, count, job.skip_dead, runs)
                     if job.border != ZEROS:
                         fill_panel(job, &image, packed, block, p, count, item.pixels)
                     multiply(job, item, packed, block, column, count, runs, n_runs, item.pixels, job.panel_row)

@@ -52,6 +52,8 @@ cdef struct Job:
     const char *x
     char *y
     Py_ssize_t x_image, y_image, y_channel                  # strides in elements
+    Py_ssize_t x_column, y_column                           # from pixel to pixel: not 1 where channels lie last
+    int last                                                # READS_LAST, WRITES_LAST: see last.pxi
     fc_image image
     Py_ssize_t[3] grid                                      # output positions of a phase
     Py_ssize_t[3] out                                       # output size
@@ -113,7 +115,7 @@ cdef class Cut:
         self.packed = <Packed *>calloc(phases.n_groups + 1, sizeof(Packed))
         if self.packed is NULL:
             raise MemoryError()
-        job.itemsize = itemsize
+        job.itemsize, job.x_column, job.y_column = itemsize, 1, 1
         job.kernels = &isa.f32 if job.itemsize == 4 else &isa.f64
         job.movers, job.packed, job.line, job.way = &isa.bytes, self.packed, phases.line, phases.way
         job.n_groups, job.n_phases, job.n_lines = phases.n_groups, phases.n_phases, phases.n_lines
@@ -315,23 +317,23 @@ cdef class Cut:
             job.out[axis] = y_shape[2 + axis]
             job.grid[axis] = job.image.grid[axis] = ceil_div(job.out[axis], job.out_step[axis])
             job.pixels *= job.grid[axis]
-        job.aside = job.n_phases > 1 or not self.phases.complete
+        job.aside = job.n_phases > 1 or not self.phases.complete or job.last & WRITES_LAST != 0
         return 0
 
     cdef int _flatten_pointwise(self, Job *job) except -1:
         """A tap that reads the output's own position makes the image one long row: no segments, no padding."""
         cdef fc_image *image = &job.image
         cdef Py_ssize_t axis
-        if not self.phases.pointwise or (image.pitch[1] != image.size[2] and image.size[1] > 1):
+        if not self.phases.pointwise or (image.pitch[1] != image.size[2] * job.x_column and image.size[1] > 1):
             return 0
-        if image.pitch[0] != image.size[1] * image.size[2] and image.size[0] > 1:
+        if image.pitch[0] != image.size[1] * image.size[2] * job.x_column and image.size[0] > 1:
             return 0
         for axis in range(3):
             if image.origin[axis] or image.size[axis] != job.grid[axis]:
                 return 0
         for axis in range(3):
             image.size[axis] = image.grid[axis] = job.pixels if axis == 2 else 1
-        job.in_place = job.outputs * job.n_phases <= IN_PLACE_ROWS
+        job.in_place = job.outputs * job.n_phases <= IN_PLACE_ROWS and not job.last & READS_LAST
         return 0
 
     cdef int _cut_work(self, Job *job, Py_ssize_t threads) except -1:
@@ -482,7 +484,7 @@ cdef class Cut:
         if job.in_place:
             for i in range(FC_BLOCK_K):
                 job.image_row[i] = i * job.image.channel
-        if job.aside and self.phases.complete and 2 <= job.out_step[2] <= FC_MAX_WAYS:
+        if job.aside and self.phases.complete and not job.last and 2 <= job.out_step[2] <= FC_MAX_WAYS:
             job.shuffle_table = <unsigned char *>room
             fc_shuffle_table(job.shuffle_table, job.movers.unit, job.out_step[2], job.itemsize, 0)
 
@@ -499,7 +501,9 @@ cdef class Runner:
 
     cdef object empty               # what outputs without any tap are: the bias, or 0; None if all have some
 
-    def run(self, x, y, origin, Py_ssize_t threads):
+    cdef readonly int last          # what it can take channels last: see last.pxi
+
+    def run(self, x, y, origin, Py_ssize_t threads, int last=0):
         """y = the operator of x; fastconv/plan.py says what x and y must be.
 
         Typed memoryviews of them would take as long as a small layer.
@@ -511,13 +515,13 @@ cdef class Runner:
             try:
                 if self.empty is not None:
                     y[...] = self.empty
-                self._run(&from_view, &to_view, origin, threads)
+                self._run(&from_view, &to_view, origin, threads, last)
             finally:
                 PyBuffer_Release(&to_view)
         finally:
             PyBuffer_Release(&from_view)
 
-    cdef int _run(self, const Py_buffer *x, const Py_buffer *y, origin, Py_ssize_t threads) except -1:
+    cdef int _run(self, const Py_buffer *x, const Py_buffer *y, origin, Py_ssize_t threads, int last) except -1:
         raise NotImplementedError
 
 
@@ -530,7 +534,7 @@ cdef class Engine(Runner):
 
     def __cinit__(self, Cut cut, weight, bias, Py_ssize_t threads=1):
         cdef Py_buffer view
-        self.cut = cut
+        self.cut, self.last = cut, WRITES_LAST if cut.template.strips else READS_LAST | WRITES_LAST
         if not cut.phases.complete:
             self.empty = 0 if bias is None else bias.reshape(1, -1, 1, 1, 1)
         self.numbers = <char *>aligned(cut.bias_bytes + cut.weight_bytes)
@@ -553,11 +557,11 @@ cdef class Engine(Runner):
         job.skip_dead = self.finite and job.border == ZEROS
         return job
 
-    cdef int _run(self, const Py_buffer *x, const Py_buffer *y, origin, Py_ssize_t threads) except -1:
+    cdef int _run(self, const Py_buffer *x, const Py_buffer *y, origin, Py_ssize_t threads, int last) except -1:
         cdef Job job = self._job()
         cdef char[65600] stack
         cdef bint small
-        bind(&job, x, y)
+        bind(&job, x, y, last)
         self.cut._aim(&job, x.shape, y.shape, origin)
         if job.images == 0 or job.pixels == 0:
             return 0
@@ -598,9 +602,11 @@ cdef int read_shapes(x_shape, y_shape, Py_ssize_t *x_sizes, Py_ssize_t *y_sizes)
     return 0
 
 
-cdef void bind(Job *job, const Py_buffer *x, const Py_buffer *y) noexcept:
+cdef void bind(Job *job, const Py_buffer *x, const Py_buffer *y, int last) noexcept:
     """Addresses and strides of input and output."""
     cdef Py_ssize_t size = job.itemsize
+    job.last = last
+    job.x_column, job.y_column = x.strides[4] // size if last & READS_LAST else 1, job.outputs * job.groups
     job.x, job.y = <const char *>x.buf, <char *>y.buf
     job.x_image, job.image.channel = x.strides[0] // size, x.strides[1] // size
     job.image.pitch[0], job.image.pitch[1] = x.strides[2] // size, x.strides[3] // size

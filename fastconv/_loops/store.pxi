@@ -27,7 +27,9 @@ cdef void store_line(const Job *job, const Item *item, const Line *line, Py_ssiz
     """... of the phases that share an output row, which lies inside the output."""
     cdef Py_ssize_t row_d = d * job.out_step[0] + line.d, row_h = h * job.out_step[1] + line.h
     cdef char *to = output(job, item, item.m0) + ((row_d * job.out[1] + row_h) * job.out[2]) * job.itemsize
-    if job.shuffle_table is not NULL:
+    if job.last & WRITES_LAST:
+        store_last_ways(job, item, line, row_d * job.out[1] + row_h, w, count, column)
+    elif job.shuffle_table is not NULL:
         store_rows(job, item, line, to, w, count, column)
     else:
         store_ways(job, item, line, to, w, count, column)

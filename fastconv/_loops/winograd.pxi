@@ -45,6 +45,8 @@ cdef struct TileJob:
     const float *x
     float *y
     Py_ssize_t x_image, x_channel, x_row, y_image, y_channel
+    Py_ssize_t x_column, y_column       # from pixel to pixel: not 1 where channels lie last
+    int last                            # READS_LAST, WRITES_LAST: see last.pxi
     Py_ssize_t height, width, origin_h, origin_w        # of x
     Py_ssize_t images, blocks, panel_ranges, items, threads
     Py_ssize_t item_tiles, item_rows                    # the most of an item; rows of tiles
@@ -78,6 +80,7 @@ cdef class Winograd:
 
     cdef readonly Phases phases
     cdef readonly str isa, dtype, algorithm
+    cdef readonly int last      # what it can take channels last
     cdef readonly bint finite   # are all weights finite numbers? If not, padding and tiles would spread them
     cdef TileJob template
     cdef Job store              # the part that store.pxi reads
@@ -93,13 +96,14 @@ cdef class Winograd:
         cdef const fc_isa *isa = fc_isa_table(current_isa)
         cdef TileJob *job = &self.template
         self.phases, self.isa, self.dtype, self.finite = phases, isa.name.decode(), str(weight.dtype), True
+        self.last = READS_LAST | WRITES_LAST
         job.kernels, job.lanes, job.border = &isa.f32, isa.f32.lanes, phases.border
         job.channels, job.outputs, job.groups = in_channels, out_channels, groups
         self._set_axis(&job.h, 1, tile[0])
         self._set_axis(&job.w, 2, tile[1])
         job.points = job.h.points * job.w.points
         self._set_groups()
-        self._set_store(&isa.bytes)
+        self._set_store(isa)
         self.algorithm = f"winograd F({job.h.outputs}x{job.w.outputs}, {job.h.taps}x{job.w.taps})"
         job.channel_blocks = ceil_div(in_channels, job.lanes)
         job.panels = ceil_div(out_channels, job.panel_outputs)
@@ -152,11 +156,12 @@ cdef class Winograd:
         """The least with which the window reaches the group's farthest tap."""
         return max(0, high - (axis.taps - 1) * axis.dilation - axis.low)
 
-    cdef int _set_store(self, const fc_byte_kernels *movers) except -1:
+    cdef int _set_store(self, const fc_isa *isa) except -1:
         cdef Job *store = &self.store
-        store.movers, store.packed, store.line, store.way = movers, self.packed, self.phases.line, self.phases.way
+        store.kernels, store.movers, store.packed = &isa.f32, &isa.bytes, self.packed
+        store.line, store.way = self.phases.line, self.phases.way
         store.n_phases, store.n_lines, store.itemsize = self.phases.n_phases, self.phases.n_lines, sizeof(float)
-        store.outputs = self.template.outputs
+        store.outputs, store.groups = self.template.outputs, self.template.groups
         for axis in range(3):
             store.out_step[axis] = self.phases.out_step[axis]
         return 0
@@ -222,7 +227,7 @@ cdef class Winograd:
                                                + sum(r * s for r, s in zip(residue, strides[2:]))]
         return 0
 
-    def run(self, x, y, origin, Py_ssize_t threads):
+    def run(self, x, y, origin, Py_ssize_t threads, int last=0):
         """y = the operator of x; returns the images that have an output which is NaN or infinite, and may be wrong.
 
         fastconv/plan.py says what x and y must be.
@@ -231,7 +236,7 @@ cdef class Winograd:
         cdef Job store = self.store
         cdef Py_ssize_t bytes_of_threads, i
         self._aim(&job, x.shape, y.shape, origin)
-        bind_tiles(&job, x, y)
+        bind_tiles(&job, x, y, last)
         self._cut_work(&job, threads)
         if job.items == 0:
             return []
@@ -274,6 +279,7 @@ cdef class Winograd:
 
     cdef int _aim_store(self, Job *store, const TileJob *job, y_shape) except -1:
         store.y, store.y_image, store.y_channel = <char *>job.y, job.y_image, job.y_channel
+        store.y_column, store.last = job.y_column, job.last
         for axis in range(3):
             store.out[axis] = y_shape[2 + axis]
         return 0
@@ -326,11 +332,14 @@ cdef const float *floats(const float[::1] values) except NULL:
     return &values[0]
 
 
-cdef int bind_tiles(TileJob *job, const float[:, :, :, :, :] x, float[:, :, :, :, :] y) except -1:
+cdef int bind_tiles(TileJob *job, const float[:, :, :, :, :] x, float[:, :, :, :, :] y, int last) except -1:
     cdef Py_ssize_t size = sizeof(float)
     job.x, job.y = &x[0, 0, 0, 0, 0], &y[0, 0, 0, 0, 0]
     job.x_image, job.x_channel, job.x_row = x.strides[0] // size, x.strides[1] // size, x.strides[3] // size
     job.y_image, job.y_channel = y.strides[0] // size, y.strides[1] // size
+    job.last, job.x_column, job.y_column = last, 1, job.outputs * job.groups
+    if last & READS_LAST:
+        job.x_channel, job.x_column = 1, x.strides[4] // size
     return 0
 
 
@@ -415,8 +424,12 @@ cdef void transform_segment(const TileJob *job, const TileItem *item, const Segm
     for i in range(job.h.reads):
         at = fold(job.border, row + i * job.h.dilation, job.height)
         width = job.width if at >= 0 else 0
-        job.kernels.pack_block(strip + i * count * lanes, x + (at * job.x_row if width else 0), job.x_channel, channels,
-                               width, first, count)
+        if job.last & READS_LAST:
+            job.kernels.pack_pixels(strip + i * count * lanes, x + (at * job.x_row if width else 0), job.x_column,
+                                    channels, width, first, count)
+        else:
+            job.kernels.pack_block(strip + i * count * lanes, x + (at * job.x_row if width else 0), job.x_channel,
+                                   channels, width, first, count)
         if job.border != ZEROS and width:
             fill_block(job, strip + i * count * lanes, x + at * job.x_row, channels, first, count)
     transform_runs(job, segment, strip, count, item.scratch + (block * job.item_tiles + segment.tile) * lanes)
@@ -500,6 +513,7 @@ cdef void store_block(const TileJob *job, const TileItem *item, const Segment *s
     cdef Py_ssize_t output_row = first_output(&job.h, segment.row) - group.shift_h
     cdef const float *block = item.scratch + job.strip_at + skip * lanes
     cdef float *y = job.y + segment.image * job.y_image + (item.group * job.outputs + item.m0 + row) * job.y_channel
+    cdef float *pixels = job.y + segment.image * job.y_image + item.group * job.outputs + item.m0 + row
     if count <= 0:
         return
     if job.store is not NULL:
@@ -510,6 +524,10 @@ cdef void store_block(const TileJob *job, const TileItem *item, const Segment *s
         if 0 <= at < job.h.size:
             if job.store is not NULL:
                 at = i
+            elif job.last & WRITES_LAST:
+                job.kernels.unpack_pixels(pixels + (at * job.w.size + first + skip) * job.y_column, job.y_column,
+                                          min(lanes, rows), block + i * length * lanes, count)
+                continue
             job.kernels.unpack_block(y + at * job.w.size + first + skip,
                                      job.y_channel if job.store is NULL else aside_pitch(job), min(lanes, rows),
                                      block + i * length * lanes, count)

@@ -67,6 +67,13 @@ typedef fc_index fc_pack_panel_fn(void *panel, fc_index pitch, const fc_image *i
 typedef void fc_pack_strip_fn(void *strip, fc_index strip_row, fc_index pitch, const void *row, fc_index row_pitch,
                               fc_index rows, fc_index width, fc_index first, fc_index step, fc_index count);
 
+/* kernels/transpose.h: to[j*to_row + i] = from[i*from_row + j]; and blocks of channels where those lie side by side. */
+typedef void fc_transpose_fn(void *to, fc_index to_row, const void *from, fc_index from_row, fc_index rows,
+                             fc_index columns);
+typedef void fc_pack_pixels_fn(void *block, const void *pixels, fc_index column, fc_index channels, fc_index width,
+                               fc_index first, fc_index count);
+typedef void fc_unpack_pixels_fn(void *pixels, fc_index column, fc_index channels, const void *block, fc_index count);
+
 /* kernels/filter.h: y[r][n] = start + sum_s,i,j w[w_at[s] + i*w_h + j*w_w] * x[x_at[s] + (r*step + i)*x_row + tap[j] +
  * n]. */
 typedef void fc_filter_fn(const fc_filter *filter, const void *x, void *y, const void *bias);

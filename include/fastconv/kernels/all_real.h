@@ -7,6 +7,7 @@
 #include "fastconv/kernels/filter.h"
 #include "fastconv/kernels/pool.h"
 #include "fastconv/kernels/strip.h"
+#include "fastconv/kernels/transpose.h"
 #include "fastconv/kernels/weights.h"
 #if FC_IS_F32
 #include "fastconv/kernels/blocks.h"

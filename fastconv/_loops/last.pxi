@@ -1,0 +1,115 @@
+"""Images whose channels lie side by side (NHWC): pixels on their way into panels, outputs on their way to y.
+
+The sums are the same, entry for entry: only packing and storing differ, by transpositions in registers. Winograd's
+tiles have channels in their lanes anyway. What reads or writes planes alone (strips, transforms along h) has its image
+turned by `turn` before, or its output after.
+"""
+
+cdef enum:                      # what of a call lies channels last; of an engine, what it can take that way
+    READS_LAST = 1
+    WRITES_LAST = 2
+    TURN_PIXELS = 256           # of a piece of `turn`: some 16 KiB a side with 16 channels
+    TURN_CHANNELS = 64
+
+
+cdef Py_ssize_t pack_panel_last(const Job *job, const fc_image *image, const Packed *packed, const Block *block,
+                                Py_ssize_t pixel, Py_ssize_t count, char *panel, fc_run *runs) noexcept nogil:
+    """What the kernel pack_panel does, from an image whose channels lie side by side."""
+    cdef Py_ssize_t channels = block.c1 - block.c0, lanes = job.kernels.lanes, n_runs = 0, t, k, live
+    cdef Py_ssize_t row_bytes = job.panel_pitch * job.itemsize
+    cdef Py_ssize_t written = min(job.panel_pitch, ceil_div(count, lanes) * lanes + lanes) * job.itemsize
+    for t in range(block.t0, block.t1):
+        for k in range(channels):           # behind the last pixel there are lanes that are multiplied too
+            memset(panel + k * row_bytes, 0, written)
+        live = turn_tap(job, image, packed.group.offset + 3 * t, channels, pixel, count, panel)
+        if live == 0 and job.skip_dead:
+            continue
+        if n_runs and runs[n_runs - 1].first + runs[n_runs - 1].count == (t - block.t0) * channels:
+            runs[n_runs - 1].count += channels
+        else:
+            runs[n_runs] = fc_run((t - block.t0) * channels, channels)
+            n_runs += 1
+        panel += channels * row_bytes
+    return n_runs
+
+
+cdef Py_ssize_t turn_tap(const Job *job, const fc_image *image, const Py_ssize_t *offset, Py_ssize_t channels,
+                         Py_ssize_t pixel, Py_ssize_t count, char *panel) noexcept nogil:
+    """The pixels of a tap that are not padding, piece by piece of the output rows; returns how many there are."""
+    cdef Py_ssize_t width = image.grid[2], end = pixel + count, step = image.step[2], live = 0
+    cdef Py_ssize_t w, n, lo, hi, at_d, at_h, at_w
+    while pixel < end:
+        w, n = pixel % width, min(width - pixel % width, end - pixel)
+        at_d = pixel // width // image.grid[1] * image.step[0] + image.origin[0] + offset[0]
+        at_h = pixel // width % image.grid[1] * image.step[1] + image.origin[1] + offset[1]
+        at_w = w * step + image.origin[2] + offset[2]
+        lo = min(n, ceil_div(max(0, -at_w), step))
+        hi = max(lo, min(n, ceil_div(max(0, image.size[2] - at_w), step)))
+        if lo < hi and 0 <= at_d < image.size[0] and 0 <= at_h < image.size[1]:
+            job.kernels.transpose(
+                panel + lo * job.itemsize, job.panel_pitch,
+                <const char *>image.pixels + (at_d * image.pitch[0] + at_h * image.pitch[1]
+                                              + (at_w + lo * step) * job.x_column) * job.itemsize,
+                step * job.x_column, hi - lo, channels)
+            live += hi - lo
+        panel += n * job.itemsize
+        pixel += n
+    return live
+
+
+cdef void store_last_ways(const Job *job, const Item *item, const Line *line, Py_ssize_t row, Py_ssize_t w,
+                          Py_ssize_t count, Py_ssize_t column) noexcept nogil:
+    """What store_line does, where the channels of y lie side by side; `row` is that of the output."""
+    cdef Py_ssize_t step = job.out_step[2], i, n
+    cdef const Way *way
+    cdef char *to = job.y + (item.image * job.y_image + item.group * job.outputs + item.m0) * job.itemsize
+    for i in range(line.first, line.first + line.count):
+        way = job.way + i
+        if way.residue >= job.out[2]:
+            continue
+        n = min(count, ceil_div(job.out[2] - way.residue, step) - w)
+        job.kernels.transpose(to + (row * job.out[2] + w * step + way.residue) * job.y_column * job.itemsize,
+                              step * job.y_column, built(job, item, way, item.m0, column),
+                              job.packed[way.group].group.phases * item.c_row, item.m1 - item.m0, n)
+
+
+cdef struct Turn:               # [image][row][column] to [image][column][row]
+    const fc_real_kernels *kernels
+    const char *source
+    char *target
+    Py_ssize_t rows, columns, from_image, from_row, to_image, to_row, itemsize
+    Py_ssize_t row_pieces, column_pieces, row_piece, column_piece
+
+
+def turn(x, y, bint to_last, Py_ssize_t threads):
+    """y, (N, C, D, H, W), gets the entries of x: from planes to channels last, or back. Planes are contiguous."""
+    cdef Turn job
+    cdef Py_buffer from_view, to_view
+    cdef Py_ssize_t n, c, pixels, size = x.itemsize
+    n, c, pixels = x.shape[0], x.shape[1], x.shape[2] * x.shape[3] * x.shape[4]
+    PyObject_GetBuffer(x, &from_view, PyBUF_STRIDES)
+    PyObject_GetBuffer(y, &to_view, PyBUF_STRIDES | PyBUF_WRITABLE)
+    job.kernels = &fc_isa_table(current_isa).f32 if size == 4 else &fc_isa_table(current_isa).f64
+    job.source, job.target, job.itemsize = <const char *>from_view.buf, <char *>to_view.buf, size
+    job.from_image, job.to_image = from_view.strides[0] // size, to_view.strides[0] // size
+    job.row_piece, job.column_piece = (TURN_CHANNELS, TURN_PIXELS) if to_last else (TURN_PIXELS, TURN_CHANNELS)
+    if to_last:
+        job.rows, job.columns, job.from_row, job.to_row = c, pixels, from_view.strides[1] // size, c
+    else:
+        job.rows, job.columns, job.from_row, job.to_row = pixels, c, c, to_view.strides[1] // size
+    job.row_pieces, job.column_pieces = ceil_div(job.rows, job.row_piece), ceil_div(job.columns, job.column_piece)
+    with nogil:
+        fc_parallel(turn_piece, &job, n * job.row_pieces * job.column_pieces, threads)
+    PyBuffer_Release(&to_view)
+    PyBuffer_Release(&from_view)
+
+
+cdef void turn_piece(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
+    cdef const Turn *job = <const Turn *>pointer
+    cdef Py_ssize_t column = number % job.column_pieces * job.column_piece, row, image
+    number //= job.column_pieces
+    row, image = number % job.row_pieces * job.row_piece, number // job.row_pieces
+    job.kernels.transpose(
+        job.target + (image * job.to_image + column * job.to_row + row) * job.itemsize, job.to_row,
+        job.source + (image * job.from_image + row * job.from_row + column) * job.itemsize, job.from_row,
+        min(job.row_piece, job.rows - row), min(job.column_piece, job.columns - column))

@@ -1,0 +1,138 @@
+"""Channels last: the same numbers as with planes, wherever each array comes from and goes to."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import fastconv
+
+LAST = {1: "NWC", 2: "NHWC", 3: "NDHWC"}
+
+
+def normal(seed, *shape, dtype=np.float32):
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def to_last(x):
+    return np.ascontiguousarray(np.moveaxis(x, 1, -1))
+
+
+# operator, input, weight, settings
+LAYERS = {
+    "panels": ("conv", (2, 20, 9, 13), (17, 20, 3, 3), {"padding": 1, "algorithm": "direct"}),
+    "panels, strided": ("conv", (1, 9, 15, 37), (23, 9, 5, 5), {"padding": 2, "stride": 2}),
+    "panels, dilated": ("conv", (1, 24, 9, 9), (8, 24, 3, 3), {"padding": 8, "dilation": 8, "algorithm": "direct"}),
+    "panels, reflected": (
+        "conv",
+        (1, 20, 9, 40),
+        (17, 20, 3, 3),
+        {"padding": 3, "padding_mode": "reflect", "stride": 2},
+    ),
+    "panels, 3-D": ("conv", (1, 5, 4, 5, 19), (8, 5, 3, 3, 3), {"padding": 1}),
+    "groups": ("conv", (2, 12, 8, 11), (16, 6, 3, 3), {"padding": 1, "groups": 2}),
+    "1x1": ("conv", (2, 33, 7, 9), (40, 33, 1, 1), {}),
+    "1x1, few outputs": ("conv", (2, 33, 7, 9), (5, 33, 1, 1), {}),
+    "strips": ("conv", (1, 3, 11, 70), (16, 3, 3, 3), {"padding": 1}),
+    "depthwise": ("conv", (2, 19, 10, 21), (19, 1, 3, 3), {"padding": 1, "groups": 19}),
+    "1-D": ("conv", (2, 6, 45), (9, 6, 3), {"padding": 7, "dilation": 7}),
+    "one column": ("conv", (2, 6, 9, 1), (9, 6, 3, 1), {"padding": (1, 0)}),
+    "one channel": ("conv", (1, 1, 9, 12), (1, 1, 3, 3), {"padding": 1}),
+    "winograd": ("conv", (2, 24, 19, 37), (40, 24, 3, 3), {"padding": 1}),
+    "winograd, dilated": ("conv", (1, 64, 17, 21), (61, 64, 3, 3), {"padding": 4, "dilation": 4}),
+    "winograd, circular": ("conv", (1, 32, 9, 12), (32, 32, 3, 3), {"padding": 3, "padding_mode": "circular"}),
+    "fourier": ("conv", (2, 2, 50, 43), (1, 2, 31, 31), {"padding": 15}),
+    "transposed": ("conv_transpose", (2, 9, 5, 17), (9, 21, 3, 3), {"padding": 1, "stride": 2, "algorithm": "direct"}),
+    "transposed, winograd": ("conv_transpose", (1, 32, 18, 20), (32, 24, 4, 4), {"padding": 1, "stride": 2}),
+    "transposed, holes": ("conv_transpose", (2, 6, 5, 7), (6, 9, 2, 2), {"stride": 3}),
+    "transposed, taps first": ("conv_transpose", (1, 64, 8, 9), (64, 3, 4, 4), {"padding": 1, "stride": 2}),
+    "transposed, 17 phases": ("conv_transpose", (1, 6, 9), (6, 8, 17), {"stride": 17}),
+    "sub-pixel": ("subpixel", (2, 20, 9, 13), (36, 20, 3, 3), {"padding": 1}),
+    "sub-pixel across groups": ("subpixel", (1, 10, 9, 13), (12, 5, 3, 3), {"padding": 1, "groups": 2}),
+}
+
+
+def operators(name):
+    """The layer with planes, that with channels last, and the arrays."""
+    operator, shape, kernel, settings = LAYERS[name]
+    axes = len(shape) - 2
+    x, w = normal(1, *shape), normal(2, *kernel)
+    b = normal(3, kernel[1] * settings.get("groups", 1) if operator == "conv_transpose" else kernel[0])
+    if operator == "subpixel":
+        return (lambda **more: fastconv.SubpixelConv2d(w, b, 2, **settings, **more)), axes, x
+    kind = getattr(fastconv, {"conv": "Conv", "conv_transpose": "ConvTranspose"}[operator] + f"{axes}d")
+    return (lambda **more: kind(w, b, **settings, **more)), axes, x
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_channels_last_is_the_same_convolution(name, isa, threads):
+    make, axes, x = operators(name)
+    planes, last = make(), make(layout=LAST[axes])
+    want = planes(x)
+    got = last(to_last(x))
+    assert got.flags.c_contiguous
+    np.testing.assert_array_equal(got, to_last(want))
+    # A view of planes, a part of a wider image, one image alone, and into a given array.
+    np.testing.assert_array_equal(last(np.moveaxis(x, 1, -1)), got)
+    wider = np.concatenate([to_last(x), np.ones((*to_last(x).shape[:-1], 3), np.float32)], axis=-1)
+    np.testing.assert_array_equal(last(wider[..., :-3]), got)
+    np.testing.assert_array_equal(last(to_last(x)[0]), got[0])
+    out = np.full_like(got, np.nan)
+    assert last(to_last(x), out=out) is out
+    np.testing.assert_array_equal(out, got)
+    room = np.full((got.shape[0], 2, *got.shape[1:]), 7, np.float32)
+    last(to_last(x), out=room[:, 1])
+    np.testing.assert_array_equal(room[:, 1], got)
+    assert (room[:, 0] == 7).all()
+
+
+@pytest.mark.parametrize("name", ["panels", "winograd", "transposed", "depthwise", "sub-pixel"])
+def test_other_dtypes(name, isa):
+    make, axes, x = operators(name)
+    for dtype in (np.float64, np.float16):
+        got = make(layout=LAST[axes])(to_last(x).astype(dtype))
+        np.testing.assert_array_equal(got, to_last(make()(x.astype(dtype))))
+
+
+@pytest.mark.parametrize("name", ["winograd", "transposed, winograd", "fourier"])
+def test_a_nan_stays_where_it_is(name, isa):
+    make, axes, x = operators(name)
+    x[0, 0, 3, 4] = np.nan
+    np.testing.assert_array_equal(make(layout=LAST[axes])(to_last(x)), to_last(make()(x)))
+
+
+def test_infinite_weights_of_a_transposed_convolution():
+    x, w = normal(1, 1, 3, 5, 6), normal(2, 3, 4, 3, 3)
+    w[1, 2, 0, 0] = np.inf
+    got = fastconv.conv_transpose2d(to_last(x), w, stride=2, padding=1, layout="NHWC")
+    np.testing.assert_array_equal(got, to_last(fastconv.conv_transpose2d(x, w, stride=2, padding=1)))
+
+
+def test_empty_batches_and_output_sizes():
+    w = normal(2, 8, 4, 3, 3)
+    assert fastconv.conv2d(np.zeros((0, 9, 9, 4), np.float32), w, layout="NHWC").shape == (0, 7, 7, 8)
+    x = normal(1, 2, 9, 9, 8)
+    assert fastconv.conv_transpose2d(x, w, stride=2, padding=1, output_size=18, layout="NHWC").shape == (2, 18, 18, 4)
+    layer = fastconv.Conv2d(w, layout="NHWC")
+    assert layer.describe((1, 9, 9, 4))["output_shape"] == (1, 7, 7, 8)
+
+
+def test_layers_keep_and_show_their_layout():
+    layer = fastconv.Conv2d(normal(1, 4, 3, 3, 3), layout="NHWC")
+    again = pickle.loads(pickle.dumps(layer))
+    assert again.layout == "NHWC"
+    assert "layout=NHWC" in repr(again)
+    assert fastconv.Conv1d(normal(1, 4, 3, 3)).layout == "NCW"
+
+
+@pytest.mark.parametrize("layout", ["NWC", "nhwc", "HWC", 3, ["NHWC"]])
+def test_a_layout_that_is_none(layout):
+    with pytest.raises(ValueError, match="layout must be 'NCHW' or 'NHWC', got"):
+        fastconv.conv2d(np.ones((1, 3, 5, 5)), np.ones((2, 3, 3, 3)), layout=layout)
+
+
+def test_errors_speak_of_channels():
+    with pytest.raises(ValueError, match="input channels"):
+        fastconv.conv2d(np.ones((1, 3, 5, 5)), np.ones((2, 3, 3, 3)), layout="NHWC")
+    with pytest.raises(ValueError, match=r"out has shape \(1, 2, 3, 3\), expected \(1, 3, 3, 2\)"):
+        fastconv.conv2d(np.ones((1, 5, 5, 3)), np.ones((2, 3, 3, 3)), layout="NHWC", out=np.empty((1, 2, 3, 3)))
