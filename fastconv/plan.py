@@ -281,19 +281,30 @@ class _Layer:
 
 
 def _run_last(engine: Engine, x: NDArray[Any], y: NDArray[Any], origin: tuple[int, ...], threads: int) -> None:
-    """Run an engine on images whose channels lie side by side; turn into planes what it cannot take that way."""
-    if not engine.last & READS_LAST:
-        pixels = np.moveaxis(x, 1, 4)
-        if not pixels[:1].flags.c_contiguous:
-            pixels = np.ascontiguousarray(pixels)
-        x = np.empty(x.shape, x.dtype)
-        _core.turn(np.moveaxis(pixels, 4, 1), x, False, threads)
-    if engine.last & WRITES_LAST:
-        engine.run(x, y, origin, threads, engine.last)
+    """Run an engine on images whose channels lie side by side; turn into planes what it cannot take that way.
+
+    One channel lies the same either way.
+    """
+    last = engine.last
+    if x.shape[1] == 1 and (x.strides[4] == x.itemsize or x.shape[4] == 1):
+        last &= ~READS_LAST
+    elif not last & READS_LAST:
+        x = _planes(x, threads)
+    if y.shape[1] == 1 or last & WRITES_LAST:
+        engine.run(x, y, origin, threads, last if y.shape[1] > 1 else last & ~WRITES_LAST)
     else:
         planes = np.empty(y.shape, y.dtype)
-        engine.run(x, planes, origin, threads, engine.last)
+        engine.run(x, planes, origin, threads, last)
         _core.turn(planes, y, True, threads)
+
+
+def _planes(x: NDArray[Any], threads: int) -> NDArray[Any]:
+    pixels = np.moveaxis(x, 1, 4)
+    if not pixels[:1].flags.c_contiguous:
+        pixels = np.ascontiguousarray(pixels)
+    planes = np.empty(x.shape, x.dtype)
+    _core.turn(np.moveaxis(pixels, 4, 1), planes, False, threads)
+    return planes
 
 
 class _OrDirect:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _core
-from ._arrays import as_array, check_out
+from ._arrays import (
+    LAYOUTS,
+    as_array,
+    channels_first_shape,
+    channels_last_shape,
+    check_layout,
+    check_out,
+)
 from ._config import get_num_threads
 from .geometry import shuffle_factors, shuffle_geometry
 from .plan import SubpixelConv2d
@@ -28,6 +35,7 @@ def pixel_shuffle(
     *,
     order: str = "crd",
     ndim: int | None = None,
+    layout: str | None = None,
     out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Rearrange channels into space: (..., C r^2, H, W) becomes (..., C, r H, r W).
@@ -47,6 +55,9 @@ def pixel_shuffle(
         Which part of the channel index is the output's channel: the first (crd) or the last (dcr).
     ndim : int, optional
         The number of spatial axes, 1 to 3: by default 2, or the length of a tuple of factors.
+    layout : {"NCHW", "NHWC"}, optional
+        The axes of input and output: "NHWC" has the channels last ("NCW", "NWC" and "NCDHW", "NDHWC" for one and three
+        spatial axes). By default they come before the spatial axes.
     out : ndarray, optional
         Where to write the result: its shape and dtype, writable. It may overlap `input`.
 
@@ -83,7 +94,7 @@ def pixel_shuffle(
     (8, 2, 30, 10)
     """
     factors = shuffle_factors("upscale_factor", upscale_factor, ndim)
-    return _rearrange(input, factors, order, out, undo=False)
+    return _rearrange(input, factors, order, layout, out, undo=False)
 
 
 def pixel_unshuffle(
@@ -92,6 +103,7 @@ def pixel_unshuffle(
     *,
     order: str = "crd",
     ndim: int | None = None,
+    layout: str | None = None,
     out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Rearrange space into channels: (..., C, r H, r W) becomes (..., C r^2, H, W), the inverse of `pixel_shuffle`.
@@ -111,6 +123,9 @@ def pixel_unshuffle(
         Which part of the channel index is the input's channel: the first (crd) or the last (dcr).
     ndim : int, optional
         The number of spatial axes, 1 to 3: by default 2, or the length of a tuple of factors.
+    layout : {"NCHW", "NHWC"}, optional
+        The axes of input and output: "NHWC" has the channels last ("NCW", "NWC" and "NCDHW", "NDHWC" for one and three
+        spatial axes). By default they come before the spatial axes.
     out : ndarray, optional
         Where to write the result: its shape and dtype, writable. It may overlap `input`.
 
@@ -142,7 +157,7 @@ def pixel_unshuffle(
     array([1, 2, 3, 4])
     """
     factors = shuffle_factors("downscale_factor", downscale_factor, ndim)
-    return _rearrange(input, factors, order, out, undo=True)
+    return _rearrange(input, factors, order, layout, out, undo=True)
 
 
 def subpixel_conv2d(
@@ -216,19 +231,29 @@ def subpixel_conv2d(
 
 
 def _rearrange(
-    input: ArrayLike, factors: tuple[int, ...], order: str, out: NDArray[Any] | None, *, undo: bool
+    input: ArrayLike,
+    factors: tuple[int, ...],
+    order: str,
+    layout: str | None,
+    out: NDArray[Any] | None,
+    *,
+    undo: bool,
 ) -> NDArray[Any]:
     if order not in ORDERS:
         raise ValueError(f"order must be one of {ORDERS}, got {order!r}")
-    x = as_array("input", input)
-    geometry = shuffle_geometry(x.shape, factors, x.itemsize, undo)
+    x, ndim = as_array("input", input), len(factors)
+    last = check_layout(layout, ndim) == LAYOUTS[ndim][1]
+    shape = channels_first_shape(x.shape, ndim) if last and x.ndim > ndim else x.shape
+    geometry = shuffle_geometry(shape, factors, x.itemsize, undo)
+    shape = channels_last_shape(geometry.shape, ndim) if last else geometry.shape
+    move = _move_last if last else _move
     if out is None:
-        return _move(x, np.empty(geometry.shape, x.dtype), geometry, order, undo)
-    target = check_out(out, geometry.shape, x.dtype)
+        return move(x, np.empty(shape, x.dtype), geometry, order, undo)
+    target = check_out(out, shape, x.dtype)
     if target.flags.c_contiguous and not np.may_share_memory(target, x):
-        _move(x, target, geometry, order, undo)
+        move(x, target, geometry, order, undo)
     else:
-        target[...] = _move(x, np.empty(geometry.shape, x.dtype), geometry, order, undo)
+        target[...] = move(x, np.empty(shape, x.dtype), geometry, order, undo)
     return out
 
 
@@ -261,3 +286,37 @@ def _permute(x: NDArray[Any], y: NDArray[Any], geometry: ShuffleGeometry, order:
         residues[...] = places
     else:
         places[...] = residues
+
+
+def _move_last(x: NDArray[Any], y: NDArray[Any], geometry: ShuffleGeometry, order: str, undo: bool) -> NDArray[Any]:
+    """Fill y, which is contiguous; both have their channels last."""
+    if not y.size:
+        return y
+    n, channels = geometry.fine[:2]
+    (fd, fh, fw), (d, h, w) = geometry.factors, geometry.coarse[2:]
+    coarse, fine = (y, x) if undo else (x, y)
+    if fd > 1 or x.dtype.hasobject or not x.itemsize:
+        split = (channels, fd, fh, fw) if order == "crd" else (fd, fh, fw, channels)
+        pixels = coarse.reshape(n, d, h, w, *split)
+        pixels = (
+            pixels.transpose(0, 1, 5, 2, 6, 3, 7, 4) if order == "crd" else pixels.transpose(0, 1, 4, 2, 5, 3, 6, 7)
+        )
+        places = fine.reshape(pixels.shape)
+        if undo:
+            pixels[...] = places
+        else:
+            places[...] = pixels
+        return y
+    x, threads, code = np.ascontiguousarray(x), get_num_threads(), ORDERS.index("crd")
+    if order == "crd":
+        rows = (n * d * h, -1), (n * d * h * fh, -1)
+        source, target = rows[::-1] if undo else rows
+        sides = x.reshape(source).view(np.uint8), y.reshape(target).view(np.uint8)
+        _core.shuffle_last(*sides, x.itemsize, channels, (fh, fw), undo, threads)
+    else:  # of fw neighbouring pixels all channels stay together: only fh such runs change places with the row
+        run = fw * channels * x.itemsize
+        rows = (n * d * h, 1, 1, 1, w * fh * run), (n * d * h, fh, 1, 1, w * run)
+        source, target = rows[::-1] if undo else rows
+        sides = x.reshape(-1).view(np.uint8).reshape(source), y.reshape(-1).view(np.uint8).reshape(target)
+        _core.shuffle(*sides, run, (1, 1, fh), code, not undo, threads)
+    return y

@@ -136,3 +136,54 @@ def test_errors_speak_of_channels():
         fastconv.conv2d(np.ones((1, 3, 5, 5)), np.ones((2, 3, 3, 3)), layout="NHWC")
     with pytest.raises(ValueError, match=r"out has shape \(1, 2, 3, 3\), expected \(1, 3, 3, 2\)"):
         fastconv.conv2d(np.ones((1, 5, 5, 3)), np.ones((2, 3, 3, 3)), layout="NHWC", out=np.empty((1, 2, 3, 3)))
+
+
+# Pixel shuffle --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64", "complex128", "S3", "V24", "O"])
+@pytest.mark.parametrize("order", ["crd", "dcr"])
+@pytest.mark.parametrize(
+    ("channels", "size", "factors"),
+    [
+        (3, (5, 37), (2, 2)),
+        (1, (4, 9), (3, 3)),
+        (16, (3, 21), (2, 2)),
+        (5, (2, 130), (4, 4)),
+        (7, (3, 5), (3, 2)),
+        (2, (3, 6), (1, 2)),
+        (2, (3, 6), (17, 1)),
+        (3, (33,), (2,)),
+        (2, (3, 4, 5), (2, 2, 2)),
+        (2, (3, 4, 5), (1, 3, 2)),
+        (3, (0, 4), (2, 2)),
+    ],
+)
+def test_pixel_shuffle(channels, size, factors, order, dtype, isa, threads):
+    shape = (2, channels * int(np.prod(factors)), *size)
+    x = np.random.default_rng(0).integers(0, 256, (*shape, np.dtype(dtype).itemsize or 1), np.uint8)
+    x = x.view(dtype)[..., 0] if dtype != "O" else x[..., 0].astype(object)
+    layout = LAST[len(size)]
+    want = fastconv.pixel_shuffle(x, factors, order=order)
+    got = fastconv.pixel_shuffle(to_last(x), factors, order=order, layout=layout)
+    assert got.tobytes() == to_last(want).tobytes()
+    assert got.shape == to_last(want).shape
+    back = fastconv.pixel_unshuffle(got, factors, order=order, layout=layout)
+    assert back.tobytes() == to_last(x).tobytes()
+    strided = np.repeat(to_last(x), 2, axis=-2)[..., ::2, :]
+    out = np.zeros_like(got)
+    assert fastconv.pixel_shuffle(strided, factors, order=order, layout=layout, out=out) is out
+    assert out.tobytes() == got.tobytes()
+
+
+def test_a_large_shuffle_in_pieces(isa, threads):
+    x = normal(1, 1, 48, 9, 700)
+    got = fastconv.pixel_shuffle(to_last(x), 4, layout="NHWC")
+    np.testing.assert_array_equal(got, to_last(fastconv.pixel_shuffle(x, 4)))
+
+
+def test_shuffle_errors():
+    with pytest.raises(ValueError, match="multiple of 4 channels, input has 6"):
+        fastconv.pixel_shuffle(np.ones((8, 8, 6)), 2, layout="NHWC")
+    with pytest.raises(ValueError, match="layout must be 'NCHW' or 'NHWC', got 'NWC'"):
+        fastconv.pixel_shuffle(np.ones((8, 8, 4)), 2, layout="NWC")

@@ -35,7 +35,7 @@ cdef void run_item(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept
     item.m0, item.m1 = job.unit_channel[item.u0], job.unit_channel[item.u1]
     item.pixels = job.scratch + worker * job.scratch_bytes
     if job.aside:
-        item.c, item.c_row = item.pixels + job.aside_offset, job.item_pixels
+        item.c, item.c_row = item.pixels + job.aside_offset, aside_row(job.item_pixels, job.itemsize)
     else:
         item.c, item.c_row = output(job, &item, item.m0), job.y_channel
     if job.strips:

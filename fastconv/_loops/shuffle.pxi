@@ -95,3 +95,107 @@ cdef Py_ssize_t shuffle_piece(const Shuffle *job, char *coarse, char *fine, Py_s
                                   job.table)
         j0 += n
     return count * factor * itemsize
+
+
+# ---------------------------------------------------------------------------------------------- channels last
+
+cdef struct LastShuffle:        # rows of coarse [w][k], k = (c*fh + i)*fw + j, and of fine [w][j][c]
+    const fc_byte_kernels *movers
+    const fc_real_kernels *kernels                  # for elements of 4 and 8 bytes
+    const unsigned char *pixel_table                # for all of a coarse pixel, and of a fine row's; NULL if too many
+    const unsigned char *fine_table
+    char *coarse
+    char *fine
+    Py_ssize_t itemsize, channels, fh, fw, width, undo
+    Py_ssize_t piece, pieces, pitch, scratch_bytes  # positions of a piece; bytes of a plane of it
+    char *scratch
+
+
+def shuffle_last(x, y, Py_ssize_t itemsize, Py_ssize_t channels, factors, bint undo, Py_ssize_t threads):
+    """Moves bytes between coarse (rows, W, C*fh*fw) and fine (rows*fh, W*fw, C), channel order "crd", both contiguous.
+
+    By planes: a coarse pixel's elements go to as many rows of scratch, and these, in another order, to the fine rows.
+    """
+    cdef LastShuffle job
+    cdef const unsigned char[:, ::1] source = x
+    cdef unsigned char[:, ::1] target = y
+    cdef unsigned char[16384] pixel_table
+    cdef unsigned char[16384] fine_table
+    cdef Py_ssize_t ways, rows, workers
+    job.fh, job.fw = factors
+    ways = channels * job.fh * job.fw
+    job.coarse = <char *>(&target[0, 0] if undo else &source[0, 0])
+    job.fine = <char *>(&source[0, 0] if undo else &target[0, 0])
+    rows, job.width = (y if undo else x).shape[0], (y if undo else x).shape[1] // (ways * itemsize)
+    job.movers, job.kernels = &fc_isa_table(current_isa).bytes, NULL
+    if itemsize == 4 or itemsize == 8:
+        job.kernels = &fc_isa_table(current_isa).f32 if itemsize == 4 else &fc_isa_table(current_isa).f64
+    job.itemsize, job.channels, job.undo = itemsize, channels, undo
+    job.piece = min(job.width, max(16, PIECE_BYTES // (ways * itemsize)))
+    job.pieces = ceil_div(job.width, job.piece)
+    job.pitch = (ceil_div(job.piece * itemsize, 64) | 1) * 64
+    job.scratch_bytes = ways * job.pitch
+    job.pixel_table, job.fine_table = NULL, NULL
+    if itemsize in (1, 2, 4, 8, 16):
+        if 2 <= ways <= FC_MAX_WAYS:
+            fc_shuffle_table(pixel_table, job.movers.unit, ways, itemsize, not undo)
+            job.pixel_table = pixel_table
+        if 2 <= channels * job.fw <= FC_MAX_WAYS:
+            fc_shuffle_table(fine_table, job.movers.unit, channels * job.fw, itemsize, undo)
+            job.fine_table = fine_table
+    workers = 1 if source.size < SERIAL_BYTES else max(1, min(threads, FC_MAX_THREADS, rows * job.pieces))
+    job.scratch = <char *>aligned(job.scratch_bytes * workers)
+    with nogil:
+        fc_parallel(shuffle_last_piece, &job, rows * job.pieces, workers)
+    free(job.scratch)
+
+
+cdef void shuffle_last_piece(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
+    cdef const LastShuffle *job = <const LastShuffle *>pointer
+    cdef Py_ssize_t row = number // job.pieces, w = number % job.pieces * job.piece
+    cdef Py_ssize_t count = min(job.piece, job.width - w), area = job.fh * job.fw, i, j, c, n = job.fw * job.channels
+    cdef char *planes = job.scratch + worker * job.scratch_bytes
+    cdef char *coarse = job.coarse + (row * job.width + w) * area * job.channels * job.itemsize
+    cdef char *fine
+    cdef void_pointer[16] ways
+    if not job.undo:
+        exchange(job, coarse, area * job.channels, planes, 1, area * job.channels, count, 0, job.pixel_table)
+    for i in range(job.fh):
+        fine = job.fine + ((row * job.fh + i) * job.width + w) * n * job.itemsize
+        if job.fine_table is not NULL:
+            for j in range(job.fw):
+                for c in range(job.channels):
+                    ways[j * job.channels + c] = planes + (c * area + i * job.fw + j) * job.pitch
+            if job.undo:
+                job.movers.deinterleave(ways, fine, n, n, count, job.itemsize, job.fine_table)
+            else:
+                job.movers.interleave(fine, <const void *const *>ways, n, n, count, job.itemsize, job.fine_table)
+        else:
+            for j in range(job.fw):
+                exchange(job, fine + j * job.channels * job.itemsize, n, planes + (i * job.fw + j) * job.pitch, area,
+                         job.channels, count, not job.undo, NULL)
+    if job.undo:
+        exchange(job, coarse, area * job.channels, planes, 1, area * job.channels, count, 1, job.pixel_table)
+
+
+cdef void exchange(const LastShuffle *job, char *pixels, Py_ssize_t step, char *planes, Py_ssize_t apart,
+                   Py_ssize_t ways, Py_ssize_t count, bint to_pixels, const unsigned char *table) noexcept nogil:
+    """planes[k*apart][q] = pixels[q*step + k] for k < ways, q < count; or back."""
+    cdef void_pointer[16] at
+    cdef Py_ssize_t first = 0, n, k, pitch = apart * job.pitch
+    if table is NULL and job.kernels is not NULL:
+        if to_pixels:
+            job.kernels.transpose(pixels, step, planes, pitch // job.itemsize, ways, count)
+        else:
+            job.kernels.transpose(planes, pitch // job.itemsize, pixels, step, count, ways)
+        return
+    while first < ways:
+        n = min(<Py_ssize_t>FC_MAX_WAYS, ways - first)
+        for k in range(n):
+            at[k] = planes + (first + k) * pitch
+        if to_pixels:
+            job.movers.interleave(pixels + first * job.itemsize, <const void *const *>at, n, step, count, job.itemsize,
+                                  table)
+        else:
+            job.movers.deinterleave(at, pixels + first * job.itemsize, n, step, count, job.itemsize, table)
+        first += n

@@ -518,7 +518,7 @@ cdef void store_block(const TileJob *job, const TileItem *item, const Segment *s
         return
     if job.store is not NULL:
         at = (segment.image * job.h.tiles + segment.row - item.first // job.w.runs) * job.h.outputs
-        y = aside_row(job, item, group.first_phase * (item.m1 - item.m0) + row) + at * job.w.size
+        y = aside_outputs(job, item, group.first_phase * (item.m1 - item.m0) + row) + at * job.w.size
     for i in range(job.h.outputs):
         at = output_row + i * job.h.dilation
         if 0 <= at < job.h.size:
@@ -537,7 +537,7 @@ cdef Py_ssize_t aside_pitch(const TileJob *job) noexcept nogil:
     return job.item_rows * job.h.outputs * job.w.size
 
 
-cdef float *aside_row(const TileJob *job, const TileItem *item, Py_ssize_t row) noexcept nogil:
+cdef float *aside_outputs(const TileJob *job, const TileItem *item, Py_ssize_t row) noexcept nogil:
     return item.scratch + job.aside_at + row * aside_pitch(job)
 
 
@@ -548,7 +548,7 @@ cdef void store_aside(const TileJob *job, const TileItem *item) noexcept nogil:
     cdef const Line *line
     cdef Py_ssize_t first = item.first // job.w.runs, end = item.end // job.w.runs, tile_row, n, i, row
     to.group, to.m0, to.m1 = item.group, item.m0, item.m1
-    to.c, to.c_row = <char *>aside_row(job, item, 0), aside_pitch(job)
+    to.c, to.c_row = <char *>aside_outputs(job, item, 0), aside_pitch(job)
     for n in range(store.n_lines):
         line = store.line + n
         for i in range((end - first) * job.h.outputs):

@@ -77,6 +77,20 @@ FC_INLINE void FC_PASTE(deinterleave_groups__, FC_ISA, , , )(void *const *coarse
     for (int j = 0; j < n; j++) kept[j] = coarse[j];
 #endif
 
+/* Some hundred bytes, more than 16: a call of memcpy takes as long as moving them. The last move overlaps. */
+FC_INLINE void FC_PASTE(move_run__, FC_ISA, , , )(unsigned char *to, const unsigned char *from, fc_index bytes) {
+    if (bytes < 32) {
+        memcpy(to, from, 16);
+        memcpy(to + bytes - 16, from + bytes - 16, 16);
+    } else if (bytes < 64) {
+        memcpy(to, from, 32);
+        memcpy(to + bytes - 32, from + bytes - 32, 32);
+    } else {
+        for (fc_index at = 0; at + 64 < bytes; at += 64) memcpy(to + at, from + at, 64);
+        memcpy(to + bytes - 64, from + bytes - 64, 64);
+    }
+}
+
 /* One element, with a constant size where the compiler can make a move of it. */
 FC_INLINE void FC_PASTE(move__, FC_ISA, , , )(unsigned char *to, const unsigned char *from, fc_index item_bytes) {
     switch (item_bytes) {
@@ -85,7 +99,11 @@ FC_INLINE void FC_PASTE(move__, FC_ISA, , , )(unsigned char *to, const unsigned 
     case 4: memcpy(to, from, 4); break;
     case 8: memcpy(to, from, 8); break;
     case 16: memcpy(to, from, 16); break;
-    default: memcpy(to, from, (size_t)item_bytes);
+    default:
+        if (item_bytes > 16 && item_bytes <= 1024)
+            FC_PASTE(move_run__, FC_ISA, , , )(to, from, item_bytes);
+        else
+            memcpy(to, from, (size_t)item_bytes);
     }
 }
 

@@ -26,8 +26,8 @@ FC_INLINE void FC_WORD(transpose_edge)(real *to, fc_index to_row, const real *fr
 
 static void FC_NAME(transpose)(void *to, fc_index to_row, const void *from, fc_index from_row, fc_index rows,
                                fc_index columns) {
-    for (fc_index i = 0; i < rows; i += V_LANES) {
-        for (fc_index j = 0; j < columns; j += V_LANES) {
+    for (fc_index j = 0; j < columns; j += V_LANES) {
+        for (fc_index i = 0; i < rows; i += V_LANES) {
             const real *source = (const real *)from + i * from_row + j;
             real *target = (real *)to + j * to_row + i;
             if (rows - i < V_LANES || columns - j < V_LANES) {
