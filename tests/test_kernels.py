@@ -809,7 +809,7 @@ ITEM_BYTES = [1, 2, 4, 8, 16, 3, 12, 24, 36, 100, 1040]
 def moves(item):
     """Yields ways, step, count; with the table of masks? and skew, to unalign the fine row."""
     groups = [max(1, group // item) * n for group in (16, 32) for n in (1, 2)]
-    counts = {0, 1, 2, 70, *(n + around for n in groups for around in (-1, 0, 1))} & set(range(71))
+    counts = {0, 1, 2, 70, *(n + around for n in groups for around in (-1, 0, 1))} & set(range(71 if item < 200 else 4))
     for ways, step in [(2, 2), (3, 3), (4, 4), (5, 5), (7, 7), (16, 16), (1, 1), (1, 3), (2, 5), (3, 4)]:
         for count, table in product(sorted(counts), [False, True] if ways == step and 16 % item == 0 else [False]):
             for skew in (0, 1):
