@@ -78,6 +78,19 @@ def channels_last_shape(shape: tuple[int, ...], ndim: int) -> tuple[int, ...]:
     return (*shape[: -1 - ndim], *shape[-ndim:], shape[-1 - ndim])
 
 
+def check_residual(residual: NDArray[Any], shape: tuple[int, ...]) -> None:
+    """Check that a residual has an entry for each of the output."""
+    if residual.shape != shape:
+        raise ValueError(f"residual has shape {residual.shape}, expected {shape}, the shape of the output")
+
+
+def in_planes(array: NDArray[Any], dtype: np.dtype[Any], ndim: int) -> NDArray[Any]:
+    """Return `array` in `dtype` as the core writes its outputs, copied only if it does not lie that way."""
+    if array.dtype == dtype and array.dtype.isnative and lies_in_planes(array, ndim):
+        return array
+    return np.array(array, dtype=dtype, order="C")
+
+
 def flat(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return `array` as one row of `dtype` in C order, copied only if it does not lie that way."""
     row = array.ravel()

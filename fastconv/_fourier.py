@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _core
+from ._activation import part_of
 from .geometry import PADDING_MODES
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ._activation import End
     from .geometry import Convolution
 
 
@@ -54,16 +56,26 @@ class Fourier:
             PADDING_MODES.index(operator.padding_mode),
         )
 
-    def run(self, x: NDArray[Any], y: NDArray[Any], origin: tuple[int, ...], threads: int, last: int = 0) -> None:
+    def run(
+        self,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        origin: tuple[int, ...],
+        threads: int,
+        last: int = 0,
+        end: End | None = None,
+    ) -> None:
         bad = np.zeros((len(x), self._core.pairs(y.shape)), np.uint8)
         if not bad.size:
             return
-        self._core.run(x, y, origin, bad, threads)
+        self._core.run(x, y, origin, bad, threads, end)
         height, (d, h, w) = self._core.pair_rows(), origin
         for n, pair in np.argwhere(bad).tolist():
             rows = slice(pair * height, (pair + 1) * height)
             self._direct = self._direct or self._pack()
-            self._direct.run(x[n : n + 1], y[n : n + 1, :, :, rows], (d, h + pair * height, w), threads)
+            part = slice(n, n + 1), slice(None), slice(None), rows
+            place = d, h + pair * height, w
+            self._direct.run(x[n : n + 1], y[part], place, threads, end=end and part_of(end, part))
 
     def describe(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...], threads: int) -> dict[str, Any]:
         return self._core.describe(x_shape, y_shape, threads)

@@ -9,6 +9,7 @@ from .plan import Conv1d, Conv2d, Conv3d
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from ._activation import Activation
     from .geometry import Ints, Padding
 
 __all__ = ["conv1d", "conv2d", "conv3d"]
@@ -24,6 +25,8 @@ def conv1d(
     groups: int = 1,
     *,
     padding_mode: str = "zeros",
+    activation: Activation = None,
+    residual: ArrayLike | None = None,
     layout: str = "NCW",
     out: NDArray[Any] | None = None,
     algorithm: str = "auto",
@@ -52,6 +55,11 @@ def conv1d(
     padding_mode : {"zeros", "reflect", "replicate", "circular"}
         What the padding holds: zeros, the signal mirrored about its outermost entries, the outermost entries again, or
         the other end. It is read from the signal itself, which is never copied for it.
+    activation : {None, "relu", "relu6", "leaky_relu", "silu", "sigmoid", "tanh"}
+        What is applied to the outputs while they are in the cache: as if done afterwards. The slope of "leaky_relu" is
+        0.01, or s with ``("leaky_relu", s)``.
+    residual : array_like, optional
+        What is added to the outputs before the activation, of their shape. It takes part in the dtype of the result.
     layout : {"NCW", "NWC"}
         The axes of input and output: "NWC" has the channels last, as other libraries give signals. The weight has the
         same axes for both.
@@ -95,9 +103,8 @@ def conv1d(
     >>> conv1d(x, w, dilation=2, padding="same")
     array([[ 2.,  3.,  6., -4.]])
     """
-    return Conv1d._borrow(weight, bias, algorithm, (stride, padding, dilation, groups, 1, padding_mode), layout)._apply(
-        input, out
-    )
+    settings = stride, padding, dilation, groups, 1, padding_mode
+    return Conv1d._borrow(weight, bias, algorithm, settings, layout, activation)._apply(input, out, residual)
 
 
 def conv2d(
@@ -110,6 +117,8 @@ def conv2d(
     groups: int = 1,
     *,
     padding_mode: str = "zeros",
+    activation: Activation = None,
+    residual: ArrayLike | None = None,
     layout: str = "NCHW",
     out: NDArray[Any] | None = None,
     algorithm: str = "auto",
@@ -140,6 +149,11 @@ def conv2d(
     padding_mode : {"zeros", "reflect", "replicate", "circular"}
         What the padding holds: zeros, the image mirrored about its outermost entries, the outermost entries again, or
         the other end. It is read from the image itself, which is never copied for it.
+    activation : {None, "relu", "relu6", "leaky_relu", "silu", "sigmoid", "tanh"}
+        What is applied to the outputs while they are in the cache: as if done afterwards. The slope of "leaky_relu" is
+        0.01, or s with ``("leaky_relu", s)``.
+    residual : array_like, optional
+        What is added to the outputs before the activation, of their shape. It takes part in the dtype of the result.
     layout : {"NCHW", "NHWC"}
         The axes of input and output: "NHWC" has the channels last, as other libraries give images. The weight has the
         same axes for both.
@@ -186,9 +200,8 @@ def conv2d(
     >>> conv2d(image, mean, padding="same", dilation=(1, 2)).shape
     (1, 4, 4)
     """
-    return Conv2d._borrow(weight, bias, algorithm, (stride, padding, dilation, groups, 1, padding_mode), layout)._apply(
-        input, out
-    )
+    settings = stride, padding, dilation, groups, 1, padding_mode
+    return Conv2d._borrow(weight, bias, algorithm, settings, layout, activation)._apply(input, out, residual)
 
 
 def conv3d(
@@ -201,6 +214,8 @@ def conv3d(
     groups: int = 1,
     *,
     padding_mode: str = "zeros",
+    activation: Activation = None,
+    residual: ArrayLike | None = None,
     layout: str = "NCDHW",
     out: NDArray[Any] | None = None,
     algorithm: str = "auto",
@@ -230,6 +245,11 @@ def conv3d(
     padding_mode : {"zeros", "reflect", "replicate", "circular"}
         What the padding holds: zeros, the volume mirrored about its outermost entries, the outermost entries again, or
         the other end. It is read from the volume itself, which is never copied for it.
+    activation : {None, "relu", "relu6", "leaky_relu", "silu", "sigmoid", "tanh"}
+        What is applied to the outputs while they are in the cache: as if done afterwards. The slope of "leaky_relu" is
+        0.01, or s with ``("leaky_relu", s)``.
+    residual : array_like, optional
+        What is added to the outputs before the activation, of their shape. It takes part in the dtype of the result.
     layout : {"NCDHW", "NDHWC"}
         The axes of input and output: "NDHWC" has the channels last, as other libraries give volumes. The weight has the
         same axes for both.
@@ -270,6 +290,5 @@ def conv3d(
     >>> conv3d(np.ones((1, 2, 2, 2)), np.ones((1, 1, 2, 2, 2)), bias=[0.5])
     array([[[[8.5]]]])
     """
-    return Conv3d._borrow(weight, bias, algorithm, (stride, padding, dilation, groups, 1, padding_mode), layout)._apply(
-        input, out
-    )
+    settings = stride, padding, dilation, groups, 1, padding_mode
+    return Conv3d._borrow(weight, bias, algorithm, settings, layout, activation)._apply(input, out, residual)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from . import _core
+from ._activation import NO_END, as_end, part_of
 from ._arrays import (
     LAYOUTS,
     as_array,
@@ -21,8 +22,10 @@ from ._arrays import (
     channels_last_shape,
     check_layout,
     check_out,
+    check_residual,
     dtypes,
     flat,
+    in_planes,
     keep,
     lies_in_planes,
     rows,
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Self
 
+    from ._activation import Activation, End
     from ._choice import Choice
     from .geometry import Convolution, Ints, Padding, PadLike, Placement, TransposedConvolution
 
@@ -70,13 +74,22 @@ class Engine(Protocol):
 
     last: int  # which arrays it takes with their channels last, READS_LAST and WRITES_LAST
 
-    def run(self, x: NDArray[Any], y: NDArray[Any], origin: tuple[int, ...], threads: int, last: int = 0) -> None:
+    def run(
+        self,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        origin: tuple[int, ...],
+        threads: int,
+        last: int = 0,
+        end: End | None = None,
+    ) -> None:
         """Compute y, (N, C_out, D, H, W), from x, (N, C_in, D, H, W): aligned, native, of the dtype of the weights.
 
         Entries on the last axis of x lie side by side; its other strides are free, and it may be read-only. Each
         y[n, c] is C-contiguous. The two do not overlap. The stride of an axis with one entry, or of an empty array,
         means nothing. `origin` is the input position of the first output's offset 0. Where `last` says so, the
-        channels lie side by side instead, and each pixel of y follows the one before.
+        channels lie side by side instead, and each pixel of y follows the one before. `end` is what is done to y at
+        last; its residual lies as y does.
         """
 
     def describe(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...], threads: int) -> dict[str, Any]:
@@ -109,7 +122,7 @@ def _direct(
 class _Form:
     """A layer but for its numbers: the operator, what it was made from, and dtypes."""
 
-    __slots__ = ("algorithm", "compute", "dtype", "last", "layout", "operator", "settings")
+    __slots__ = ("activation", "algorithm", "compute", "dtype", "end", "last", "layout", "operator", "settings")
 
 
 @lru_cache(maxsize=256)
@@ -121,10 +134,12 @@ def _form(
     algorithm: str,
     settings: tuple,
     layout: str,
+    end: tuple[str | None, int, float],
 ) -> _Form:
     """Check all that a layer is made from, which is shapes, dtypes and exact settings."""
     form = _Form()
     form.algorithm, form.settings, form.layout = algorithm, settings, layout
+    form.activation, *form.end = end
     form.last = layout == LAYOUTS[kind._ndim][1]
     form.dtype, form.compute = dtypes(("weight", "bias"), dtype, dtype if bias is None else bias[1])
     form.operator = kind._rule(kind._ndim, shape, *settings)
@@ -135,10 +150,18 @@ def _form(
 
 @lru_cache(maxsize=1024)
 def _route(
-    form: _Form, shape: tuple[int, ...], dtype: np.dtype[Any], output_size: tuple[int, ...] | None, lanes: int
+    form: _Form,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    output_size: tuple[int, ...] | None,
+    lanes: int,
+    residual: np.dtype[Any] | None = None,
 ) -> tuple[np.dtype[Any], np.dtype[Any], Placement, Choice]:
     """Return all that a call on an input of this shape, that of planes, and this dtype needs to know."""
-    result, compute = dtypes(("input", "weight"), dtype, form.dtype)
+    if residual is None:
+        result, compute = dtypes(("input", "weight"), dtype, form.dtype)
+    else:
+        result, compute = dtypes(("input", "weight", "residual"), dtype, form.dtype, residual)
     operator = form.operator
     place = placement(operator, shape, compute.itemsize, output_size)
     choice = choose(operator, shape[-len(operator.kernel) :], compute, form.algorithm, lanes)
@@ -155,16 +178,23 @@ class _Layer:
     _settings: tuple[str, ...]  # of the repr
 
     def _set(
-        self, weight: ArrayLike, bias: ArrayLike | None, algorithm: str, settings: tuple, layout: str | None
+        self,
+        weight: ArrayLike,
+        bias: ArrayLike | None,
+        algorithm: str,
+        settings: tuple,
+        layout: str | None,
+        activation: Activation,
     ) -> None:
         if algorithm not in ALGORITHMS:
             raise ValueError(f"algorithm must be one of {ALGORITHMS}, got {algorithm!r}")
         layout = check_layout(layout, self._ndim)
+        end = NO_END if activation is None else as_end(activation)
         self._weight = weight = as_array("weight", weight)
         self._bias = bias = None if bias is None else as_array("bias", bias)
         about_bias = None if bias is None else (bias.shape, bias.dtype)
         settings = all_exact(self._names, settings)
-        self._form = _form(type(self), weight.shape, weight.dtype, about_bias, algorithm, settings, layout)
+        self._form = _form(type(self), weight.shape, weight.dtype, about_bias, algorithm, settings, layout, end)
         self._engines: dict[tuple[np.dtype[Any], Choice], Engine] = {}
 
     def _keep(self) -> None:
@@ -176,39 +206,66 @@ class _Layer:
         self._engine(form.compute, choose(form.operator, None, form.compute, form.algorithm, _core.lanes()))
 
     @classmethod
-    def _borrow(cls, weight: ArrayLike, bias: ArrayLike | None, algorithm: str, settings: tuple, layout: str) -> Self:
+    def _borrow(
+        cls,
+        weight: ArrayLike,
+        bias: ArrayLike | None,
+        algorithm: str,
+        settings: tuple,
+        layout: str | None,
+        activation: Activation,
+    ) -> Self:
         """Make a layer for one call, on the caller's own weights, which it packs only once the input has passed."""
         layer = cls.__new__(cls)
-        layer._set(weight, bias, algorithm, settings, layout)
+        layer._set(weight, bias, algorithm, settings, layout, activation)
         return layer
 
-    def _apply(self, input: ArrayLike, out: NDArray[Any] | None, output_size: tuple | None = None) -> NDArray[Any]:
+    def _apply(
+        self,
+        input: ArrayLike,
+        out: NDArray[Any] | None,
+        residual: ArrayLike | None = None,
+        output_size: tuple | None = None,
+    ) -> NDArray[Any]:
         x = as_array("input", input)
-        last, ndim = self._form.last, self._ndim
-        shape = channels_first_shape(x.shape, ndim) if last else x.shape
-        dtype, compute, place, choice = _route(self._form, shape, x.dtype, output_size, _core.lanes())
-        shape = channels_last_shape(place.shape, ndim) if last else place.shape
+        form, ndim = self._form, self._ndim
+        shape = channels_first_shape(x.shape, ndim) if form.last else x.shape
+        if residual is None:
+            dtype, compute, place, choice = _route(form, shape, x.dtype, output_size, _core.lanes())
+        else:
+            residual = as_array("residual", residual)
+            dtype, compute, place, choice = _route(form, shape, x.dtype, output_size, _core.lanes(), residual.dtype)
+        shape = channels_last_shape(place.shape, ndim) if form.last else place.shape
+        if residual is not None:
+            check_residual(residual, shape)
         if out is None:
-            y = self._run(x, np.empty(shape, compute), place, choice)
+            y = self._run(x, np.empty(shape, compute), residual, place, choice)
             return y if compute == dtype else y.astype(dtype)
         target = check_out(out, shape, dtype)
-        apart = not any(np.may_share_memory(target, a) for a in (x, self._weight, self._bias) if a is not None)
-        if target.dtype == compute and lies_in_planes(target, ndim + last) and apart:
-            self._run(x, target, place, choice)
+        arrays = x, self._weight, self._bias, residual
+        apart = not any(np.may_share_memory(target, a) for a in arrays if a is not None)
+        if target.dtype == compute and lies_in_planes(target, ndim + form.last) and apart:
+            self._run(x, target, residual, place, choice)
         else:
-            target[...] = self._run(x, np.empty(shape, compute), place, choice)
+            target[...] = self._run(x, np.empty(shape, compute), residual, place, choice)
         return out
 
-    def _run(self, x: NDArray[Any], y: NDArray[Any], place: Placement, choice: Choice) -> NDArray[Any]:
+    def _run(
+        self, x: NDArray[Any], y: NDArray[Any], residual: NDArray[Any] | None, place: Placement, choice: Choice
+    ) -> NDArray[Any]:
         """Fill y, which lies as the core wants it and overlaps no other array."""
-        if y.size:
-            x, ndim = rows(x, y.dtype), self._ndim
-            engine = self._engine(y.dtype, choice)
-            if self._form.last:
-                sides = (np.moveaxis(side, -1, -1 - ndim)[place.lift] for side in (x, y))
-                _run_last(engine, *sides, place.origin, get_num_threads())
-            else:
-                engine.run(x[place.lift], y[place.lift], place.origin, get_num_threads())
+        if not y.size:
+            return y
+        engine, form = self._engine(y.dtype, choice), self._form
+        view = partial(_lifted, place=place, ndim=self._ndim, last=form.last)
+        run = partial(_run_last, engine) if form.last else engine.run
+        call = view(rows(x, y.dtype)), view(y), place.origin, get_num_threads()
+        if residual is not None:
+            residual = view(in_planes(residual, y.dtype, self._ndim + form.last))
+        if residual is None and not form.end[0]:
+            run(*call)
+        else:
+            run(*call, end=(*form.end, residual))
         return y
 
     def _engine(self, compute: np.dtype[Any], choice: Choice) -> Engine:
@@ -254,7 +311,8 @@ class _Layer:
 
     def __repr__(self) -> str:
         operator = self._form.operator
-        rare = {"padding_mode": self.padding_mode != "zeros", "layout": self._form.last}
+        form = self._form
+        rare = {"padding_mode": self.padding_mode != "zeros", "activation": form.end[0], "layout": form.last}
         names = (*self._settings, *(name for name, given in rare.items() if given))
         settings = "".join(f", {name}={getattr(self, name)}" for name in names)
         return (
@@ -264,7 +322,8 @@ class _Layer:
 
     def __reduce__(self) -> tuple:
         form = self._form
-        return _restore, (type(self), self._weight, self._bias, form.algorithm, form.settings, form.layout)
+        state = self._weight, self._bias, form.algorithm, form.settings, form.layout, form.activation
+        return _restore, (type(self), *state)
 
     weight = property(attrgetter("_weight"), doc="The weight, as a read-only copy.")
     bias = property(attrgetter("_bias"), doc="The bias, as a read-only copy, or None.")
@@ -276,11 +335,24 @@ class _Layer:
     dilation = property(attrgetter("_form.operator.dilation"), doc="The dilation on each spatial axis.")
     groups = property(attrgetter("_form.operator.groups"), doc="The number of groups.")
     padding_mode = property(attrgetter("_form.operator.padding_mode"), doc="What the padding holds.")
+    activation = property(attrgetter("_form.activation"), doc="What is applied to the outputs, or None.")
     layout = property(attrgetter("_form.layout"), doc="The order of the axes of input and output.")
     algorithm = property(attrgetter("_form.algorithm"), doc="What was asked for; `describe` tells what runs.")
 
 
-def _run_last(engine: Engine, x: NDArray[Any], y: NDArray[Any], origin: tuple[int, ...], threads: int) -> None:
+def _lifted(array: NDArray[Any], place: Placement, ndim: int, last: bool) -> NDArray[Any]:
+    """Return a view of an image, or a batch of them, as (N, C, D, H, W)."""
+    return (np.moveaxis(array, -1, -1 - ndim) if last else array)[place.lift]
+
+
+def _run_last(
+    engine: Engine,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    origin: tuple[int, ...],
+    threads: int,
+    end: End | None = None,
+) -> None:
     """Run an engine on images whose channels lie side by side; turn into planes what it cannot take that way.
 
     One channel lies the same either way.
@@ -291,11 +363,13 @@ def _run_last(engine: Engine, x: NDArray[Any], y: NDArray[Any], origin: tuple[in
     elif not last & READS_LAST:
         x = _planes(x, threads)
     if y.shape[1] == 1 or last & WRITES_LAST:
-        engine.run(x, y, origin, threads, last if y.shape[1] > 1 else last & ~WRITES_LAST)
+        engine.run(x, y, origin, threads, last if y.shape[1] > 1 else last & ~WRITES_LAST, end)
     else:
         planes = np.empty(y.shape, y.dtype)
         engine.run(x, planes, origin, threads, last)
         _core.turn(planes, y, True, threads)
+        if end is not None:
+            _core.finish(y, end, True, threads)
 
 
 def _planes(x: NDArray[Any], threads: int) -> NDArray[Any]:
@@ -323,11 +397,20 @@ class _OrDirect:
         self._pack = pack
         self._direct: _core.Engine | None = None
 
-    def run(self, x: NDArray[Any], y: NDArray[Any], origin: tuple[int, ...], threads: int, last: int = 0) -> None:
-        for i in self._engine.run(x, y, origin, threads, last):
+    def run(
+        self,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        origin: tuple[int, ...],
+        threads: int,
+        last: int = 0,
+        end: End | None = None,
+    ) -> None:
+        for i in self._engine.run(x, y, origin, threads, last, end):
             self._direct = self._direct or self._pack()
             run = partial(_run_last, self._direct) if last else self._direct.run
-            run(x[i : i + 1], y[i : i + 1], origin, threads)
+            image = slice(i, i + 1)
+            run(x[image], y[image], origin, threads, end=end and part_of(end, image))
 
     def describe(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...], threads: int) -> dict[str, Any]:
         return self._engine.describe(x_shape, y_shape, threads)
@@ -360,15 +443,18 @@ class _Conv(_Layer):
         groups: int = 1,
         *,
         padding_mode: str = "zeros",
+        activation: Activation = None,
         layout: str | None = None,
         algorithm: str = "auto",
     ) -> None:
-        self._set(weight, bias, algorithm, (stride, padding, dilation, groups, 1, padding_mode), layout)
+        self._set(weight, bias, algorithm, (stride, padding, dilation, groups, 1, padding_mode), layout, activation)
         self._keep()
 
-    def __call__(self, input: ArrayLike, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """Convolve `input`, of any batch and image size; write to `out` if given."""
-        return self._apply(input, out)
+    def __call__(
+        self, input: ArrayLike, *, residual: ArrayLike | None = None, out: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
+        """Convolve `input`, of any batch and image size, and add `residual`; write to `out` if given."""
+        return self._apply(input, out, residual)
 
 
 class Conv1d(_Conv):
@@ -376,7 +462,7 @@ class Conv1d(_Conv):
 
     Parameters
     ----------
-    weight, bias, stride, padding, dilation, groups, padding_mode, layout, algorithm
+    weight, bias, stride, padding, dilation, groups, padding_mode, activation, layout, algorithm
         As in `fastconv.conv1d`. The layer keeps its own copy of the weights.
 
     Examples
@@ -397,7 +483,7 @@ class Conv2d(_Conv):
 
     Parameters
     ----------
-    weight, bias, stride, padding, dilation, groups, padding_mode, layout, algorithm
+    weight, bias, stride, padding, dilation, groups, padding_mode, activation, layout, algorithm
         As in `fastconv.conv2d`. The layer keeps its own copy of the weights.
 
     Examples
@@ -421,7 +507,7 @@ class Conv3d(_Conv):
 
     Parameters
     ----------
-    weight, bias, stride, padding, dilation, groups, padding_mode, layout, algorithm
+    weight, bias, stride, padding, dilation, groups, padding_mode, activation, layout, algorithm
         As in `fastconv.conv3d`. The layer keeps its own copy of the weights.
 
     Examples
@@ -442,7 +528,7 @@ class SubpixelConv2d(_Conv):
 
     Parameters
     ----------
-    weight, bias, upscale_factor, stride, padding, dilation, groups, padding_mode, layout, algorithm
+    weight, bias, upscale_factor, stride, padding, dilation, groups, padding_mode, activation, layout, algorithm
         As in `fastconv.subpixel_conv2d`. The layer keeps its own copy of the weights.
 
     Examples
@@ -469,10 +555,18 @@ class SubpixelConv2d(_Conv):
         groups: int = 1,
         *,
         padding_mode: str = "zeros",
+        activation: Activation = None,
         layout: str | None = None,
         algorithm: str = "auto",
     ) -> None:
-        self._set(weight, bias, algorithm, (stride, padding, dilation, groups, upscale_factor, padding_mode), layout)
+        self._set(
+            weight,
+            bias,
+            algorithm,
+            (stride, padding, dilation, groups, upscale_factor, padding_mode),
+            layout,
+            activation,
+        )
         self._keep()
 
     def _pack(self, compute: np.dtype[Any], choice: Choice) -> Engine:
@@ -497,13 +591,23 @@ class _ThenShuffled:
         self._engine = engine
         self._factor = factor
 
-    def run(self, x: NDArray[Any], y: NDArray[Any], origin: tuple[int, ...], threads: int, last: int = 0) -> None:
+    def run(
+        self,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        origin: tuple[int, ...],
+        threads: int,
+        last: int = 0,
+        end: End | None = None,
+    ) -> None:
         coarse = np.empty(self._coarse(y.shape), y.dtype)
         self._engine.run(x, coarse, origin, threads)
         n, _, _, height, width = coarse.shape
         fh, fw = self._factor
         residues = coarse.reshape(n, -1, fh, fw, height, width)
         y.reshape(n, -1, height, fh, width, fw)[...] = residues.transpose(0, 1, 4, 2, 5, 3)
+        if end is not None:
+            _core.finish(y, end, False, threads)
 
     def describe(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...], threads: int) -> dict[str, Any]:
         return self._engine.describe(x_shape, self._coarse(y_shape), threads)
@@ -534,17 +638,31 @@ class _ConvTranspose(_Layer):
         dilation: Ints = 1,
         *,
         padding_mode: str = "zeros",
+        activation: Activation = None,
         layout: str | None = None,
         algorithm: str = "auto",
     ) -> None:
-        self._set(weight, bias, algorithm, (stride, padding, output_padding, groups, dilation, padding_mode), layout)
+        self._set(
+            weight,
+            bias,
+            algorithm,
+            (stride, padding, output_padding, groups, dilation, padding_mode),
+            layout,
+            activation,
+        )
         self._keep()
 
     def __call__(
-        self, input: ArrayLike, *, output_size: Ints | None = None, out: NDArray[Any] | None = None
+        self,
+        input: ArrayLike,
+        *,
+        output_size: Ints | None = None,
+        residual: ArrayLike | None = None,
+        out: NDArray[Any] | None = None,
     ) -> NDArray[Any]:
-        """Transpose-convolve `input`, of any batch and image size; write to `out` if given."""
-        return self._apply(input, out, None if output_size is None else int_entries("output_size", output_size, 0))
+        """Transpose-convolve `input`, of any batch and image size, and add `residual`; write to `out` if given."""
+        size = None if output_size is None else int_entries("output_size", output_size, 0)
+        return self._apply(input, out, residual, size)
 
     def _pack(self, compute: np.dtype[Any], choice: Choice) -> Engine:
         weight = flat(self._weight, compute)
@@ -565,7 +683,7 @@ class ConvTranspose1d(_ConvTranspose):
 
     Parameters
     ----------
-    weight, bias, stride, padding, output_padding, groups, dilation, padding_mode, layout, algorithm
+    weight, bias, stride, padding, output_padding, groups, dilation, padding_mode, activation, layout, algorithm
         As in `fastconv.conv_transpose1d`. The layer keeps its own copy of the weights.
 
     Examples
@@ -586,7 +704,7 @@ class ConvTranspose2d(_ConvTranspose):
 
     Parameters
     ----------
-    weight, bias, stride, padding, output_padding, groups, dilation, padding_mode, layout, algorithm
+    weight, bias, stride, padding, output_padding, groups, dilation, padding_mode, activation, layout, algorithm
         As in `fastconv.conv_transpose2d`. The layer keeps its own copy of the weights.
 
     Examples
@@ -608,7 +726,7 @@ class ConvTranspose3d(_ConvTranspose):
 
     Parameters
     ----------
-    weight, bias, stride, padding, output_padding, groups, dilation, padding_mode, layout, algorithm
+    weight, bias, stride, padding, output_padding, groups, dilation, padding_mode, activation, layout, algorithm
         As in `fastconv.conv_transpose3d`. The layer keeps its own copy of the weights.
 
     Examples
@@ -640,7 +758,15 @@ class _WithNonFinite:
         weight = weight.reshape(*operator.weight_shape[:2], *lift(operator.kernel, 1))
         self._entries = [(tuple(at), weight[tuple(at)]) for at in np.argwhere(weight).tolist()]
 
-    def run(self, x: NDArray[Any], y: NDArray[Any], origin: tuple[int, ...], threads: int, last: int = 0) -> None:
+    def run(
+        self,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        origin: tuple[int, ...],
+        threads: int,
+        last: int = 0,
+        end: End | None = None,
+    ) -> None:
         self._engine.run(x, y, origin, threads)
         outputs, inputs = self._operator.core_channels
         with np.errstate(all="ignore"):  # inf * 0 and inf - inf are NaN by IEEE 754, and no surprise here
@@ -649,6 +775,8 @@ class _WithNonFinite:
                 sources, targets = zip(*reach, strict=True)
                 target = channel // inputs * outputs + row
                 y[(slice(None), target, *targets)] += value * x[(slice(None), channel, *sources)]
+        if end is not None:
+            _core.finish(y, end, False, threads)
 
     def _reach(self, axis: int, tap: int, x: NDArray[Any], y: NDArray[Any]) -> tuple[slice, slice]:
         """Return the inputs of a spatial axis that a tap carries into the output, and the outputs they reach."""

@@ -22,6 +22,7 @@ from .plan import SubpixelConv2d
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from ._activation import Activation
     from .geometry import Ints, Padding, ShuffleGeometry
 
 __all__ = ["pixel_shuffle", "pixel_unshuffle", "subpixel_conv2d"]
@@ -171,6 +172,8 @@ def subpixel_conv2d(
     groups: int = 1,
     *,
     padding_mode: str = "zeros",
+    activation: Activation = None,
+    residual: ArrayLike | None = None,
     layout: str = "NCHW",
     out: NDArray[Any] | None = None,
     algorithm: str = "auto",
@@ -189,8 +192,15 @@ def subpixel_conv2d(
         What is added to each channel of the convolution.
     upscale_factor : int or tuple of two ints
         The factor r, or one for each axis.
-    stride, padding, dilation, groups, padding_mode, layout, algorithm
+    stride, padding, dilation, groups, padding_mode, activation, layout, algorithm
         Of the convolution, as in `conv2d`.
+    residual : array_like, optional
+        What is added to the outputs before the activation, of the shuffled shape.
+    activation : {None, "relu", "relu6", "leaky_relu", "silu", "sigmoid", "tanh"}
+        What is applied to the outputs while they are in the cache: as if done afterwards. The slope of "leaky_relu" is
+        0.01, or s with ``("leaky_relu", s)``.
+    residual : array_like, optional
+        What is added to the outputs before the activation, of their shape. It takes part in the dtype of the result.
     layout : {"NCHW", "NHWC"}
         The axes of input and output: "NHWC" has the channels last, as other libraries give images. The weight has the
         same axes for both.
@@ -227,7 +237,7 @@ def subpixel_conv2d(
     (1, 3, 32, 32)
     """
     settings = stride, padding, dilation, groups, upscale_factor, padding_mode
-    return SubpixelConv2d._borrow(weight, bias, algorithm, settings, layout)._apply(input, out)
+    return SubpixelConv2d._borrow(weight, bias, algorithm, settings, layout, activation)._apply(input, out, residual)
 
 
 def _rearrange(

@@ -14,6 +14,7 @@ from .plan import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from ._activation import Activation
     from .geometry import Ints, PadLike
 
 __all__ = ["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
@@ -31,6 +32,8 @@ def conv_transpose1d(
     *,
     padding_mode: str = "zeros",
     output_size: Ints | None = None,
+    activation: Activation = None,
+    residual: ArrayLike | None = None,
     layout: str = "NCW",
     out: NDArray[Any] | None = None,
     algorithm: str = "auto",
@@ -64,6 +67,11 @@ def conv_transpose1d(
         have the size S times the input's; it is then the transpose of the circular convolution.
     output_size : int or tuple of int, optional
         The size of the output, instead of `output_padding`: spatial, or the full shape.
+    activation : {None, "relu", "relu6", "leaky_relu", "silu", "sigmoid", "tanh"}
+        What is applied to the outputs while they are in the cache: as if done afterwards. The slope of "leaky_relu" is
+        0.01, or s with ``("leaky_relu", s)``.
+    residual : array_like, optional
+        What is added to the outputs before the activation, of their shape. It takes part in the dtype of the result.
     layout : {"NCW", "NWC"}
         The axes of input and output: "NWC" has the channels last, as other libraries give signals. The weight has the
         same axes for both.
@@ -105,8 +113,8 @@ def conv_transpose1d(
     array([[1., 1., 2., 1., 2., 1., 1.]])
     """
     settings = stride, padding, output_padding, groups, dilation, padding_mode
-    layer = ConvTranspose1d._borrow(weight, bias, algorithm, settings, layout)
-    return layer(input, output_size=output_size, out=out)
+    layer = ConvTranspose1d._borrow(weight, bias, algorithm, settings, layout, activation)
+    return layer(input, output_size=output_size, residual=residual, out=out)
 
 
 def conv_transpose2d(
@@ -121,6 +129,8 @@ def conv_transpose2d(
     *,
     padding_mode: str = "zeros",
     output_size: Ints | None = None,
+    activation: Activation = None,
+    residual: ArrayLike | None = None,
     layout: str = "NCHW",
     out: NDArray[Any] | None = None,
     algorithm: str = "auto",
@@ -155,6 +165,11 @@ def conv_transpose2d(
         have the size S times the input's; it is then the transpose of the circular convolution.
     output_size : int or tuple of int, optional
         The size of the output, instead of `output_padding`: spatial, or the full shape.
+    activation : {None, "relu", "relu6", "leaky_relu", "silu", "sigmoid", "tanh"}
+        What is applied to the outputs while they are in the cache: as if done afterwards. The slope of "leaky_relu" is
+        0.01, or s with ``("leaky_relu", s)``.
+    residual : array_like, optional
+        What is added to the outputs before the activation, of their shape. It takes part in the dtype of the result.
     layout : {"NCHW", "NHWC"}
         The axes of input and output: "NHWC" has the channels last, as other libraries give images. The weight has the
         same axes for both.
@@ -200,8 +215,8 @@ def conv_transpose2d(
     (4, 32, 32)
     """
     settings = stride, padding, output_padding, groups, dilation, padding_mode
-    layer = ConvTranspose2d._borrow(weight, bias, algorithm, settings, layout)
-    return layer(input, output_size=output_size, out=out)
+    layer = ConvTranspose2d._borrow(weight, bias, algorithm, settings, layout, activation)
+    return layer(input, output_size=output_size, residual=residual, out=out)
 
 
 def conv_transpose3d(
@@ -216,6 +231,8 @@ def conv_transpose3d(
     *,
     padding_mode: str = "zeros",
     output_size: Ints | None = None,
+    activation: Activation = None,
+    residual: ArrayLike | None = None,
     layout: str = "NCDHW",
     out: NDArray[Any] | None = None,
     algorithm: str = "auto",
@@ -250,6 +267,11 @@ def conv_transpose3d(
         have the size S times the input's; it is then the transpose of the circular convolution.
     output_size : int or tuple of int, optional
         The size of the output, instead of `output_padding`: spatial, or the full shape.
+    activation : {None, "relu", "relu6", "leaky_relu", "silu", "sigmoid", "tanh"}
+        What is applied to the outputs while they are in the cache: as if done afterwards. The slope of "leaky_relu" is
+        0.01, or s with ``("leaky_relu", s)``.
+    residual : array_like, optional
+        What is added to the outputs before the activation, of their shape. It takes part in the dtype of the result.
     layout : {"NCDHW", "NDHWC"}
         The axes of input and output: "NDHWC" has the channels last, as other libraries give volumes. The weight has the
         same axes for both.
@@ -290,5 +312,5 @@ def conv_transpose3d(
     (2, 8, 8, 8)
     """
     settings = stride, padding, output_padding, groups, dilation, padding_mode
-    layer = ConvTranspose3d._borrow(weight, bias, algorithm, settings, layout)
-    return layer(input, output_size=output_size, out=out)
+    layer = ConvTranspose3d._borrow(weight, bias, algorithm, settings, layout, activation)
+    return layer(input, output_size=output_size, residual=residual, out=out)

@@ -16,7 +16,7 @@ from tolerances import UNIT_ROUNDOFF, assert_close, assert_same_bits, transform
 from fastconv import _core, _winograd
 from fastconv._fourier import order, roots
 
-INT, INDEX, POINTER = ctypes.c_int, ctypes.c_ssize_t, ctypes.c_void_p
+INT, INDEX, POINTER, DOUBLE = ctypes.c_int, ctypes.c_ssize_t, ctypes.c_void_p, ctypes.c_double
 
 
 class Run(ctypes.Structure):
@@ -52,6 +52,7 @@ SIGNATURES = {
     "gemm": (None, INDEX, INDEX, POINTER, POINTER, INDEX, POINTER, POINTER, POINTER, INDEX, POINTER),
     "fft": (INT, POINTER, POINTER, INDEX, INDEX, INDEX, POINTER, INT),
     "fma_peak": (INDEX, INDEX, POINTER),
+    "finish": (None, INDEX, INDEX, POINTER, INDEX, POINTER, INDEX, INT, DOUBLE),
     "transpose": (None, POINTER, INDEX, POINTER, INDEX, INDEX, INDEX),
     "pack_pixels": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, INDEX),
     "unpack_pixels": (None, POINTER, INDEX, INDEX, POINTER, INDEX),
@@ -475,6 +476,58 @@ def test_fma_peak(kernel, guard, rounds):
 
 
 # ---------------------------------------------------------------------------------------------- blocks of channels
+
+
+ENDS = {  # by kind, in float64 of float32 or float64 numbers
+    0: lambda x: x,
+    1: lambda x: np.maximum(x, 0),
+    2: lambda x: np.minimum(np.maximum(x, 0), 6),
+    3: lambda x: np.where(x < 0, 0.3 * x, x),
+    4: lambda x: 1 / (1 + np.exp(-x)),
+    5: lambda x: x / (1 + np.exp(-x)),
+    6: np.tanh,
+}
+
+
+@every("finish")
+@pytest.mark.parametrize("kind", ENDS)
+def test_finish(kernel, guard, rng, kind):
+    tiny = np.finfo(kernel.dtype).tiny
+    for columns, rows, with_residual in product(tails(kernel.lanes, 2), (1, 3), (False, True)):
+        y_row, r_row = columns + int(rng.integers(0, 3)), columns + int(rng.integers(0, 3))
+        x = (rng.standard_normal((rows, columns)) * 10.0 ** rng.integers(-4, 3, (rows, columns))).astype(kernel.dtype)
+        residual = rng.standard_normal((rows, columns)).astype(kernel.dtype)
+        y = guard.output((rows - 1) * y_row + columns, kernel.dtype)
+        strided(y, x.shape, y_row, 1)[...] = x
+        r = np.zeros((rows - 1) * r_row + columns, kernel.dtype)
+        strided(r, x.shape, r_row, 1)[...] = residual
+        kernel(rows, columns, y, y_row, guard.input(r) if with_residual else None, r_row, kind, 0.3)
+        got = guard.take(strided(y, x.shape, y_row, 1))
+        guard.check()
+        expected = ENDS[kind]((x + residual if with_residual else x).astype(float))
+        error = np.abs(got - expected)
+        assert (error <= (8 if kind > 3 else 2) * UNIT_ROUNDOFF[kernel.dtype.name] * np.abs(expected) + 1000 * tiny).all()
+
+
+@every("finish")
+def test_finish_far_out(kernel, guard):
+    most = np.finfo(kernel.dtype).max
+    x = np.array([np.nan, np.inf, -np.inf, most, -most, 0.0, 1000.0, -1000.0], kernel.dtype)
+    expected = {
+        0: x,
+        1: [np.nan, np.inf, 0, most, 0, 0, 1000, 0],
+        2: [np.nan, 6, 0, 6, 0, 0, 6, 0],
+        4: [np.nan, 1, 0, 1, 0, 0.5, 1, 0],
+        5: [np.nan, np.inf, 0, most, 0, 0, 1000, 0],
+        6: [np.nan, 1, -1, 1, -1, 0, 1, -1],
+    }
+    for kind, want in expected.items():
+        y = guard.output(len(x), kernel.dtype)
+        y[:] = x
+        kernel(1, len(x), y, 0, None, 0, kind, 0)
+        got = guard.take(y)
+        guard.check()
+        np.testing.assert_allclose(got, want, rtol=0, atol=1e-35, err_msg=str(kind))
 
 
 @every("transpose")

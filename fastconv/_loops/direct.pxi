@@ -70,6 +70,8 @@ cdef void multiply(const Job *job, const Item *item, const Packed *packed, const
         job.kernels.gemm(packed.panel[i + 1] - row, columns, weights + row * k * job.itemsize, runs, n_runs, b, b_row,
                          item.c + ((above + row) * item.c_row + column) * job.itemsize, item.c_row,
                          bias + row * job.itemsize if block.k0 == 0 else NULL)
+        if job.end.given and not job.aside and block.k0 + k == packed.products:
+            finish_planes(job, item, row, packed.panel[i + 1] - row, column, columns)
 
 
 cdef void panel_item(const Job *job, const Item *item, Py_ssize_t number) noexcept nogil:

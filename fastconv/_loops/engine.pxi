@@ -32,6 +32,14 @@ cdef struct Source:             # weights that are packed together, in the order
     Spot *spot                  # [part of the channels][taps]
 
 
+cdef struct End:                # what is done to outputs at last: see finish.pxi
+    int given                   # is there anything to do?
+    int kind                    # of fc_finish
+    double slope
+    const char *residual        # lies as y does; NULL if there is none
+    Py_ssize_t image, channel   # its strides, in elements
+
+
 cdef struct Job:
     const fc_real_kernels *kernels
     const fc_byte_kernels *movers
@@ -54,6 +62,7 @@ cdef struct Job:
     Py_ssize_t x_image, y_image, y_channel                  # strides in elements
     Py_ssize_t x_column, y_column                           # from pixel to pixel: not 1 where channels lie last
     int last                                                # READS_LAST, WRITES_LAST: see last.pxi
+    End end
     fc_image image
     Py_ssize_t[3] grid                                      # output positions of a phase
     Py_ssize_t[3] out                                       # output size
@@ -511,25 +520,35 @@ cdef class Runner:
 
     cdef readonly int last          # what it can take channels last: see last.pxi
 
-    def run(self, x, y, origin, Py_ssize_t threads, int last=0):
-        """y = the operator of x; fastconv/plan.py says what x and y must be.
+    def run(self, x, y, origin, Py_ssize_t threads, int last=0, tuple end=None):
+        """y = the operator of x, then its end; fastconv/plan.py says what x and y must be.
 
         Typed memoryviews of them would take as long as a small layer.
         """
-        cdef Py_buffer from_view, to_view
+        cdef Py_buffer from_view, to_view, residual
+        cdef End bound
+        cdef bint at_last = end is not None and self.empty is not None
+        bound.given, bound.residual = 0, NULL
         PyObject_GetBuffer(x, &from_view, PyBUF_STRIDES)
         try:
             PyObject_GetBuffer(y, &to_view, PyBUF_STRIDES | PyBUF_WRITABLE)
             try:
                 if self.empty is not None:
                     y[...] = self.empty
-                self._run(&from_view, &to_view, origin, threads, last)
+                if end is not None and not at_last:
+                    bind_end(&bound, end, &residual, to_view.itemsize)
+                self._run(&from_view, &to_view, origin, threads, last, &bound)
             finally:
+                if bound.residual is not NULL:
+                    PyBuffer_Release(&residual)
                 PyBuffer_Release(&to_view)
         finally:
             PyBuffer_Release(&from_view)
+        if at_last:
+            finish(y, end, last & WRITES_LAST, threads)
 
-    cdef int _run(self, const Py_buffer *x, const Py_buffer *y, origin, Py_ssize_t threads, int last) except -1:
+    cdef int _run(self, const Py_buffer *x, const Py_buffer *y, origin, Py_ssize_t threads, int last,
+                  const End *end) except -1:
         raise NotImplementedError
 
 
@@ -565,11 +584,13 @@ cdef class Engine(Runner):
         job.skip_dead = self.finite and job.border == ZEROS
         return job
 
-    cdef int _run(self, const Py_buffer *x, const Py_buffer *y, origin, Py_ssize_t threads, int last) except -1:
+    cdef int _run(self, const Py_buffer *x, const Py_buffer *y, origin, Py_ssize_t threads, int last,
+                  const End *end) except -1:
         cdef Job job = self._job()
         cdef char[65600] stack
         cdef bint small
         bind(&job, x, y, last)
+        job.end = end[0]
         self.cut._aim(&job, x.shape, y.shape, origin)
         if job.images == 0 or job.pixels == 0:
             return 0

@@ -19,6 +19,9 @@ cdef void filter_strip(const Job *job, const Item *item, const Packed *packed, c
         rows.rows = ceil_div(strip.h1 - strip.h0 - h, apart)
         job.kernels.filter(&rows, item.pixels + (reach + h * job.image.step[1]) * strip.row * job.itemsize,
                            y + h * row * job.itemsize, bias)
+    if job.end.given and not job.aside and block.k0 + (block.c1 - block.c0) * (block.t1 - block.t0) == packed.products:
+        for h in range(strip.h1 - strip.h0):
+            finish_planes(job, item, item.m0, 1, strip_column(job, strip) + h * row, strip.w1 - strip.w0)
 
 
 cdef Py_ssize_t locate_taps(const Job *job, const Item *item, const Packed *packed, const Block *block,

@@ -29,6 +29,7 @@ cdef struct Waves:
     Py_ssize_t x_image, x_channel, x_pitch, y_image, y_channel      # strides in elements
     Py_ssize_t height, width, origin_h, origin_w, rows, row         # of the input; where it begins; of the output
     unsigned char *bad                                              # [image][pair]
+    End end
 
     Py_ssize_t pairs, columns, column_blocks, items
     Py_ssize_t in_pitch, in_row, out_pitch, out_row  # scratch: from part to part, and from frequency to frequency
@@ -64,21 +65,27 @@ cdef class Fourier:
         job.channels, job.outputs, job.groups = channels, outputs, bias.shape[0] // outputs
 
     def run(self, const float[:, :, :, :, :] x, float[:, :, :, :, :] y, origin, unsigned char[:, ::1] bad,
-            Py_ssize_t threads):
-        """y = the convolution of x, but for pairs of tiles with a NaN or an infinity, which `bad` tells."""
+            Py_ssize_t threads, tuple end=None):
+        """y = the convolution of x and its end, but for pairs of tiles with a NaN or an infinity, which `bad` tells."""
         cdef Waves job = self.template
+        cdef Py_buffer residual
         self._cut(&job, x.shape, y.shape)
         job.origin_h, job.origin_w = origin[1], origin[2]
         job.x, job.y, job.bad = &x[0, 0, 0, 0, 0], &y[0, 0, 0, 0, 0], &bad[0, 0]
         job.x_image, job.x_channel, job.x_pitch = x.strides[0] // 4, x.strides[1] // 4, x.strides[3] // 4
         job.y_image, job.y_channel = y.strides[0] // 4, y.strides[1] // 4
         threads = max(1, min(threads, job.items, FC_MAX_THREADS))
+        job.end.given, job.end.residual = 0, NULL
+        if end is not None:
+            bind_end(&job.end, end, &residual, sizeof(float))
         job.scratch = <float *>aligned(job.scratch_floats * 4 * threads)
         try:
             with nogil:
                 fc_parallel(waves_item, &job, job.items, threads)
         finally:
             free(job.scratch)
+            if job.end.residual is not NULL:
+                PyBuffer_Release(&residual)
 
     def describe(self, x_shape, y_shape, Py_ssize_t threads):
         """How a call would be cut, in a dict."""
@@ -214,7 +221,7 @@ cdef void multiply_waves(const Waves *job, const Tiles *item) noexcept nogil:
 
 cdef void store_waves(const Waves *job, const Tiles *item, Py_ssize_t m) noexcept nogil:
     """y = bias + 1 * sum: the rows of both tiles."""
-    cdef Py_ssize_t channel = item.group * job.outputs + m, part, r, h, none = 0
+    cdef Py_ssize_t channel = item.group * job.outputs + m, part, r, h, at, none = 0
     cdef float *y = job.y + item.image * job.y_image + channel * job.y_channel + item.w
     cdef float *sum
     cdef float one = 1
@@ -225,3 +232,8 @@ cdef void store_waves(const Waves *job, const Tiles *item, Py_ssize_t m) noexcep
         for r in range(min(job.tile, job.rows - h)):
             job.kernels.gemm(1, item.columns, &one, &run, 1, sum + r * job.out_row, &none, y + (h + r) * job.row,
                              job.row, job.bias + channel)
+            if job.end.given:
+                at = (h + r) * job.row
+                job.kernels.finish(1, item.columns, y + at, 0,
+                                   residual_at(&job.end, item.image, channel, at + item.w, sizeof(float)), 0,
+                                   job.end.kind, job.end.slope)

@@ -27,12 +27,18 @@ cdef void store_line(const Job *job, const Item *item, const Line *line, Py_ssiz
     """... of the phases that share an output row, which lies inside the output."""
     cdef Py_ssize_t row_d = d * job.out_step[0] + line.d, row_h = h * job.out_step[1] + line.h
     cdef char *to = output(job, item, item.m0) + ((row_d * job.out[1] + row_h) * job.out[2]) * job.itemsize
+    cdef Py_ssize_t row = row_d * job.out[1] + row_h, first = row * job.out[2] + w * job.out_step[2]
+    cdef Py_ssize_t outputs = min(count * job.out_step[2], (row + 1) * job.out[2] - first)
     if job.last & WRITES_LAST:
-        store_last_ways(job, item, line, row_d * job.out[1] + row_h, w, count, column)
+        store_last_ways(job, item, line, row, w, count, column)
     elif job.shuffle_table is not NULL:
         store_rows(job, item, line, to, w, count, column)
     else:
         store_ways(job, item, line, to, w, count, column)
+    if job.end.given and job.last & WRITES_LAST:
+        finish_pixels(job, item, item.m0, item.m1 - item.m0, first, outputs)
+    elif job.end.given:
+        finish_planes(job, item, item.m0, item.m1 - item.m0, first, outputs)
 
 
 cdef const void *built(const Job *job, const Item *item, const Way *way, Py_ssize_t m,

@@ -36,11 +36,13 @@ cdef class TapsFirst(Runner):
         self.products, self.direct, self.ones, self.ones_bytes = products, direct, ones, ones.view("uint8")
         self.empty, self.finite, self.algorithm = direct.empty, direct.finite, "direct, taps first"
 
-    cdef int _run(self, const Py_buffer *x, const Py_buffer *y, origin, Py_ssize_t threads, int last) except -1:
+    cdef int _run(self, const Py_buffer *x, const Py_buffer *y, origin, Py_ssize_t threads, int last,
+                  const End *end) except -1:
         cdef Taps job
         cdef char *tables
         self._cut(&job, x.shape, y.shape, origin, threads)
         bind(&job.sums, x, y, 0)
+        job.sums.end = end[0]
         if job.items == 0:
             return 0
         job.products.x, job.products.x_image = job.sums.x, job.sums.x_image

@@ -47,6 +47,7 @@ cdef struct TileJob:
     Py_ssize_t x_image, x_channel, x_row, y_image, y_channel
     Py_ssize_t x_column, y_column       # from pixel to pixel: not 1 where channels lie last
     int last                            # READS_LAST, WRITES_LAST: see last.pxi
+    End end
     Py_ssize_t height, width, origin_h, origin_w        # of x
     Py_ssize_t images, blocks, panel_ranges, items, threads
     Py_ssize_t item_tiles, item_rows                    # the most of an item; rows of tiles
@@ -227,19 +228,23 @@ cdef class Winograd:
                                                + sum(r * s for r, s in zip(residue, strides[2:]))]
         return 0
 
-    def run(self, x, y, origin, Py_ssize_t threads, int last=0):
+    def run(self, x, y, origin, Py_ssize_t threads, int last=0, tuple end=None):
         """y = the operator of x; returns the images that have an output which is NaN or infinite, and may be wrong.
 
         fastconv/plan.py says what x and y must be.
         """
         cdef TileJob job = self.template
         cdef Job store = self.store
+        cdef Py_buffer residual
         cdef Py_ssize_t bytes_of_threads, i
         self._aim(&job, x.shape, y.shape, origin)
         bind_tiles(&job, x, y, last)
         self._cut_work(&job, threads)
         if job.items == 0:
             return []
+        job.end.given, job.end.residual = 0, NULL
+        if end is not None:
+            bind_end(&job.end, end, &residual, sizeof(float))
         bytes_of_threads = job.scratch_size * job.threads * <Py_ssize_t>sizeof(float)
         job.scratch = <float *>aligned(bytes_of_threads + FC_MAX_TABLE + job.images)
         job.bad = <unsigned char *>job.scratch + bytes_of_threads + FC_MAX_TABLE
@@ -255,6 +260,8 @@ cdef class Winograd:
             return [i for i in range(job.images) if job.bad[i]]
         finally:
             free(job.scratch)
+            if job.end.residual is not NULL:
+                PyBuffer_Release(&residual)
 
     def describe(self, x_shape, y_shape, threads=1):
         """How a call would be cut: tile, item sizes and workspace, in a dict."""
@@ -279,7 +286,7 @@ cdef class Winograd:
 
     cdef int _aim_store(self, Job *store, const TileJob *job, y_shape) except -1:
         store.y, store.y_image, store.y_channel = <char *>job.y, job.y_image, job.y_channel
-        store.y_column, store.last = job.y_column, job.last
+        store.y_column, store.last, store.end = job.y_column, job.last, job.end
         for axis in range(3):
             store.out[axis] = y_shape[2 + axis]
         return 0
@@ -510,7 +517,7 @@ cdef void store_block(const TileJob *job, const TileItem *item, const Segment *s
     cdef Py_ssize_t lanes = job.lanes, length = segment.runs * job.w.outputs * job.w.dilation, i, at
     cdef Py_ssize_t first = segment.run * job.w.outputs * job.w.dilation - group.shift_w, skip = max(0, -first)
     cdef Py_ssize_t count = min(length, job.w.size - first) - skip, rows = (item.m1 - item.m0) * group.phases - row
-    cdef Py_ssize_t output_row = first_output(&job.h, segment.row) - group.shift_h
+    cdef Py_ssize_t output_row = first_output(&job.h, segment.row) - group.shift_h, to
     cdef const float *block = item.scratch + job.strip_at + skip * lanes
     cdef float *y = job.y + segment.image * job.y_image + (item.group * job.outputs + item.m0 + row) * job.y_channel
     cdef float *pixels = job.y + segment.image * job.y_image + item.group * job.outputs + item.m0 + row
@@ -525,12 +532,23 @@ cdef void store_block(const TileJob *job, const TileItem *item, const Segment *s
             if job.store is not NULL:
                 at = i
             elif job.last & WRITES_LAST:
-                job.kernels.unpack_pixels(pixels + (at * job.w.size + first + skip) * job.y_column, job.y_column,
-                                          min(lanes, rows), block + i * length * lanes, count)
+                to = (at * job.w.size + first + skip) * job.y_column
+                job.kernels.unpack_pixels(pixels + to, job.y_column, min(lanes, rows), block + i * length * lanes,
+                                          count)
+                if job.end.given:
+                    to += item.group * job.outputs + item.m0 + row
+                    job.kernels.finish(count, min(lanes, rows), job.y + segment.image * job.y_image + to, job.y_column,
+                                       residual_at(&job.end, segment.image, 0, to, sizeof(float)), job.y_column,
+                                       job.end.kind, job.end.slope)
                 continue
             job.kernels.unpack_block(y + at * job.w.size + first + skip,
                                      job.y_channel if job.store is NULL else aside_pitch(job), min(lanes, rows),
                                      block + i * length * lanes, count)
+            if job.end.given and job.store is NULL:
+                to = at * job.w.size + first + skip
+                job.kernels.finish(min(lanes, rows), count, y + to, job.y_channel,
+                                   residual_at(&job.end, segment.image, item.group * job.outputs + item.m0 + row, to,
+                                               sizeof(float)), job.end.channel, job.end.kind, job.end.slope)
 
 
 cdef Py_ssize_t aside_pitch(const TileJob *job) noexcept nogil:

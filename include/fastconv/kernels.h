@@ -67,6 +67,11 @@ typedef fc_index fc_pack_panel_fn(void *panel, fc_index pitch, const fc_image *i
 typedef void fc_pack_strip_fn(void *strip, fc_index strip_row, fc_index pitch, const void *row, fc_index row_pitch,
                               fc_index rows, fc_index width, fc_index first, fc_index step, fc_index count);
 
+/* kernels/finish.h: y[r][n] = end(y[r][n] + residual[r][n]), in place. */
+enum { FC_NO_END, FC_RELU, FC_RELU6, FC_LEAKY_RELU, FC_SIGMOID, FC_SILU, FC_TANH };
+typedef void fc_finish_fn(fc_index rows, fc_index columns, void *y, fc_index y_row, const void *residual,
+                          fc_index r_row, int kind, double slope);
+
 /* kernels/transpose.h: to[j*to_row + i] = from[i*from_row + j]; and blocks of channels where those lie side by side. */
 typedef void fc_transpose_fn(void *to, fc_index to_row, const void *from, fc_index from_row, fc_index rows,
                              fc_index columns);

@@ -1,6 +1,7 @@
 /* Instantiates every element kernel for (FC_DTYPE, real, FC_ISA). No include guard: once per element type and unit. */
 #include "fastconv/kernels/fft.h"
 #include "fastconv/kernels/gemm.h"
+#include "fastconv/kernels/finish.h"
 #include "fastconv/kernels/lanes.h"
 #include "fastconv/kernels/panel.h"
 #include "fastconv/kernels/peak.h"

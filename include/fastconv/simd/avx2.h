@@ -47,6 +47,15 @@ FC_INLINE v_t v_div(v_t a, v_t b) { return FC_AVX(div)(a, b); }
 FC_INLINE v_t v_max(v_t a, v_t b) { /* the instruction gives b where one of the two is NaN */
     return FC_AVX(blendv)(FC_AVX(max)(a, b), a, FC_AVX(cmp)(a, a, _CMP_UNORD_Q));
 }
+FC_INLINE v_t v_scale(v_t v, v_t n) { /* the low bits of n + 1.5*2^23 (2^52) + bias are the exponent of 2^n */
+#if FC_IS_F32
+    const __m256i bits = _mm256_castps_si256(_mm256_add_ps(n, _mm256_set1_ps(12582912.0f + 127)));
+    return _mm256_mul_ps(v, _mm256_castsi256_ps(_mm256_slli_epi32(bits, 23)));
+#else
+    const __m256i bits = _mm256_castpd_si256(_mm256_add_pd(n, _mm256_set1_pd(6755399441055744.0 + 1023)));
+    return _mm256_mul_pd(v, _mm256_castsi256_pd(_mm256_slli_epi64(bits, 52)));
+#endif
+}
 FC_INLINE v_t v_swap(v_t v, const int n) {
     if (n == V_LANES / 2) return FC_AVX(permute2f128)(v, v, 1);
 #if FC_IS_F32

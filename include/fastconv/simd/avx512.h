@@ -46,6 +46,7 @@ FC_INLINE v_t v_max(v_t a, v_t b) { /* the instruction gives b where one of the 
     return _mm512_mask_max_pd(a, _mm512_cmp_pd_mask(a, a, _CMP_ORD_Q), a, b);
 #endif
 }
+FC_INLINE v_t v_scale(v_t v, v_t n) { return FC_AVX512(scalef)(v, n); }
 FC_INLINE v_t v_swap(v_t v, const int n) {
 #if FC_IS_F32
     if (n == 8) return _mm512_shuffle_f32x4(v, v, _MM_SHUFFLE(1, 0, 3, 2));

@@ -46,6 +46,11 @@ FC_INLINE v_t v_max(v_t a, v_t b) {
     const lanes from_a = (a > b) | (a != a);
     return (v_t)(((lanes)a & from_a) | ((lanes)b & ~from_a));
 }
+FC_INLINE v_t v_scale(v_t v, v_t n) { /* the low bits of n + 1.5*2^23 (2^52) + bias are the exponent of 2^n */
+    typedef __typeof__(v > v) lanes;
+    const real bias = (real)(FC_IS_F32 ? 12582912.0 + 127 : 6755399441055744.0 + 1023);
+    return v * (v_t)((lanes)(n + v_set1(bias)) << (FC_IS_F32 ? 23 : 52));
+}
 FC_INLINE v_t v_swap(v_t v, const int n) {
     v_t other;
     for (int i = 0; i < V_LANES; i++) other[i] = v[i ^ n];

@@ -18,6 +18,7 @@
 #undef v_mul
 #undef v_div
 #undef v_max
+#undef v_scale
 #undef v_swap
 #undef v_every
 #undef v_zip_low

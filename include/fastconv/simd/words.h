@@ -17,6 +17,7 @@
  *   v_fma_at(p, b, c)      p[0]*b + c, the factor taken from memory by the multiply-add itself where that exists
  *   v_mul(a, b)  v_div(a, b)          a * b, a / b
  *   v_max(a, b)            the larger; b if they are equal; NaN if one of them is
+ *   v_scale(v, n)         v * 2^n for whole numbers n for which 2^n is a normal number
  *   v_swap(v, n)           lane i is lane i ^ n of v; n is a constant, 1, 2, 4 ... V_LANES/2
  *   v_every(p, step)       lane i is p[i*step]; (V_LANES - 1)*step < 2^31
  *   v_zip_low(a, b)        a0 b0 a1 b1 ..., V_LANES of it; v_zip_high(a, b) is the rest
@@ -43,6 +44,7 @@
 #define v_mul FC_WORD(v_mul)
 #define v_div FC_WORD(v_div)
 #define v_max FC_WORD(v_max)
+#define v_scale FC_WORD(v_scale)
 #define v_swap FC_WORD(v_swap)
 #define v_every FC_WORD(v_every)
 #define v_zip_low FC_WORD(v_zip_low)
