@@ -506,7 +506,9 @@ def test_finish(kernel, guard, rng, kind):
         guard.check()
         expected = ENDS[kind]((x + residual if with_residual else x).astype(float))
         error = np.abs(got - expected)
-        assert (error <= (8 if kind > 3 else 2) * UNIT_ROUNDOFF[kernel.dtype.name] * np.abs(expected) + 1000 * tiny).all()
+        assert (
+            error <= (8 if kind > 3 else 2) * UNIT_ROUNDOFF[kernel.dtype.name] * np.abs(expected) + 1000 * tiny
+        ).all()
 
 
 @every("finish")

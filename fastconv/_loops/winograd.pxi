@@ -287,6 +287,7 @@ cdef class Winograd:
     cdef int _aim_store(self, Job *store, const TileJob *job, y_shape) except -1:
         store.y, store.y_image, store.y_channel = <char *>job.y, job.y_image, job.y_channel
         store.y_column, store.last, store.end = job.y_column, job.last, job.end
+        store.end.given = job.end.residual is not NULL      # else done already: see store_block
         for axis in range(3):
             store.out[axis] = y_shape[2 + axis]
         return 0
@@ -513,42 +514,49 @@ cdef int transform_back(const TileJob *job, const TileItem *item, const Segment 
 
 cdef void store_block(const TileJob *job, const TileItem *item, const Segment *segment, const TileGroup *group,
                       Py_ssize_t row) noexcept nogil:
-    """Rows of pixels from the block of `transform_back` to y, or to the place aside that store.pxi reads."""
+    """Rows of pixels from the block of `transform_back` to y, or to the place aside that store.pxi reads.
+
+    An activation alone is applied to the block: rows of y, just written in parts of vectors, are slow to read again.
+    """
     cdef Py_ssize_t lanes = job.lanes, length = segment.runs * job.w.outputs * job.w.dilation, i, at
     cdef Py_ssize_t first = segment.run * job.w.outputs * job.w.dilation - group.shift_w, skip = max(0, -first)
     cdef Py_ssize_t count = min(length, job.w.size - first) - skip, rows = (item.m1 - item.m0) * group.phases - row
-    cdef Py_ssize_t output_row = first_output(&job.h, segment.row) - group.shift_h, to
-    cdef const float *block = item.scratch + job.strip_at + skip * lanes
-    cdef float *y = job.y + segment.image * job.y_image + (item.group * job.outputs + item.m0 + row) * job.y_channel
-    cdef float *pixels = job.y + segment.image * job.y_image + item.group * job.outputs + item.m0 + row
+    cdef Py_ssize_t output_row = first_output(&job.h, segment.row) - group.shift_h, aside
+    cdef float *block = item.scratch + job.strip_at + skip * lanes
     if count <= 0:
         return
-    if job.store is not NULL:
-        at = (segment.image * job.h.tiles + segment.row - item.first // job.w.runs) * job.h.outputs
-        y = aside_outputs(job, item, group.first_phase * (item.m1 - item.m0) + row) + at * job.w.size
+    if job.end.given and job.end.residual is NULL:
+        job.kernels.finish(job.h.outputs, count * lanes, block, length * lanes, NULL, 0, job.end.kind, job.end.slope)
+    aside = (segment.image * job.h.tiles + segment.row - item.first // job.w.runs) * job.h.outputs
     for i in range(job.h.outputs):
         at = output_row + i * job.h.dilation
-        if 0 <= at < job.h.size:
-            if job.store is not NULL:
-                at = i
-            elif job.last & WRITES_LAST:
-                to = (at * job.w.size + first + skip) * job.y_column
-                job.kernels.unpack_pixels(pixels + to, job.y_column, min(lanes, rows), block + i * length * lanes,
-                                          count)
-                if job.end.given:
-                    to += item.group * job.outputs + item.m0 + row
-                    job.kernels.finish(count, min(lanes, rows), job.y + segment.image * job.y_image + to, job.y_column,
-                                       residual_at(&job.end, segment.image, 0, to, sizeof(float)), job.y_column,
-                                       job.end.kind, job.end.slope)
-                continue
-            job.kernels.unpack_block(y + at * job.w.size + first + skip,
-                                     job.y_channel if job.store is NULL else aside_pitch(job), min(lanes, rows),
+        if 0 <= at < job.h.size and job.store is not NULL:
+            job.kernels.unpack_block(aside_outputs(job, item, group.first_phase * (item.m1 - item.m0) + row)
+                                     + (aside + i) * job.w.size + first + skip, aside_pitch(job), min(lanes, rows),
                                      block + i * length * lanes, count)
-            if job.end.given and job.store is NULL:
-                to = at * job.w.size + first + skip
-                job.kernels.finish(min(lanes, rows), count, y + to, job.y_channel,
-                                   residual_at(&job.end, segment.image, item.group * job.outputs + item.m0 + row, to,
-                                               sizeof(float)), job.end.channel, job.end.kind, job.end.slope)
+        elif 0 <= at < job.h.size:
+            store_pixels_of(job, segment.image, item.group * job.outputs + item.m0 + row, min(lanes, rows),
+                            at * job.w.size + first + skip, count, block + i * length * lanes)
+
+
+cdef void store_pixels_of(const TileJob *job, Py_ssize_t image, Py_ssize_t channel, Py_ssize_t channels,
+                          Py_ssize_t at, Py_ssize_t count, const float *block) noexcept nogil:
+    """A row of a block to outputs at .. at + count of some channels, and what the residual adds."""
+    cdef float *y = job.y + image * job.y_image
+    if job.last & WRITES_LAST:
+        at = at * job.y_column + channel
+        job.kernels.unpack_pixels(y + at, job.y_column, channels, block, count)
+        if job.end.residual is not NULL:
+            job.kernels.finish(count, channels, y + at, job.y_column,
+                               residual_at(&job.end, image, 0, at, sizeof(float)), job.y_column, job.end.kind,
+                               job.end.slope)
+        return
+    y += channel * job.y_channel + at
+    job.kernels.unpack_block(y, job.y_channel, channels, block, count)
+    if job.end.residual is not NULL:
+        job.kernels.finish(channels, count, y, job.y_channel,
+                           residual_at(&job.end, image, channel, at, sizeof(float)), job.end.channel, job.end.kind,
+                           job.end.slope)
 
 
 cdef Py_ssize_t aside_pitch(const TileJob *job) noexcept nogil:
