@@ -17,6 +17,7 @@ from .pool import (
     max_pool2d,
     max_pool3d,
 )
+from .resize import fold, interpolate, resize_conv2d, unfold, zero_insert
 from .shuffle import pixel_shuffle, pixel_unshuffle, subpixel_conv2d
 from .transposed import conv_transpose1d, conv_transpose2d, conv_transpose3d
 
@@ -41,17 +42,22 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "fold",
     "geometry",
     "get_num_threads",
     "grad",
     "icnr",
+    "interpolate",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
     "pixel_shuffle",
     "pixel_unshuffle",
+    "resize_conv2d",
     "set_num_threads",
     "show_config",
     "subpixel_conv2d",
     "threads",
+    "unfold",
+    "zero_insert",
 ]

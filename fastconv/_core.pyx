@@ -53,6 +53,7 @@ cdef extern from *:
 
 ctypedef void *void_pointer
 ctypedef const void *const_pointer
+ctypedef const Py_ssize_t *const_places
 ctypedef long double long_double
 
 ctypedef fused real:
@@ -174,6 +175,7 @@ include "_loops/winograd.pxi"
 include "_loops/taps.pxi"
 include "_loops/fourier.pxi"
 include "_loops/shuffle.pxi"
+include "_loops/resize.pxi"
 include "_loops/pool.pxi"
 include "_loops/gradient.pxi"
 

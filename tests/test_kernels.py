@@ -53,6 +53,7 @@ SIGNATURES = {
     "fft": (INT, POINTER, POINTER, INDEX, INDEX, INDEX, POINTER, INT),
     "fma_peak": (INDEX, INDEX, POINTER),
     "finish": (None, INDEX, INDEX, POINTER, INDEX, POINTER, INDEX, INT, DOUBLE),
+    "resize_row": (None, POINTER, POINTER, POINTER, POINTER, INDEX),
     "transpose": (None, POINTER, INDEX, POINTER, INDEX, INDEX, INDEX),
     "pack_pixels": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, INDEX),
     "unpack_pixels": (None, POINTER, INDEX, INDEX, POINTER, INDEX),
@@ -530,6 +531,19 @@ def test_finish_far_out(kernel, guard):
         got = guard.take(y)
         guard.check()
         np.testing.assert_allclose(got, want, rtol=0, atol=1e-35, err_msg=str(kind))
+
+
+@every("resize_row")
+def test_resize_row(kernel, guard, rng):
+    for count, size in product(tails(kernel.lanes, 2), (1, 2, 17)):
+        x = whole_numbers(rng, size, kernel.dtype)
+        at = rng.integers(0, size, (2, count))
+        w = whole_numbers(rng, (2, count), kernel.dtype)
+        y = guard.output(count, kernel.dtype)
+        kernel(y, guard.input(x), guard.input(at), guard.input(w), count)
+        got = guard.take(y)
+        guard.check()
+        np.testing.assert_array_equal(got, w[0] * x[at[0]] + w[1] * x[at[1]])
 
 
 @every("transpose")

@@ -30,8 +30,11 @@ from .arguments import (
     as_int,
     exact,
     int_entries,
+    is_sequence,
+    padding_pairs,
     per_axis,
     shuffle_factors,
+    spread,
 )
 from .artifacts import checkerboard_score, gridding_holes, overlap_counts
 from .calls import (
@@ -41,6 +44,7 @@ from .calls import (
     Windows,
     adaptive_geometry,
     check_bias,
+    check_bytes,
     placement,
     pool_geometry,
     shuffle_geometry,
@@ -57,6 +61,7 @@ from .operators import (
     transposed_convolution,
 )
 from .receptive import ReceptiveField, receptive_field
+from .rules import resolved_padding
 from .sizes import (
     conv_output_size,
     conv_transpose_output_size,

@@ -79,6 +79,9 @@ typedef void fc_pack_pixels_fn(void *block, const void *pixels, fc_index column,
                                fc_index first, fc_index count);
 typedef void fc_unpack_pixels_fn(void *pixels, fc_index column, fc_index channels, const void *block, fc_index count);
 
+/* kernels/resize.h: y[j] = w[j]*x[at[j]] + w[count + j]*x[at[count + j]]. */
+typedef void fc_resize_row_fn(void *y, const void *x, const fc_index *at, const void *w, fc_index count);
+
 /* kernels/filter.h: y[r][n] = start + sum_s,i,j w[w_at[s] + i*w_h + j*w_w] * x[x_at[s] + (r*step + i)*x_row + tap[j] +
  * n]. */
 typedef void fc_filter_fn(const fc_filter *filter, const void *x, void *y, const void *bias);

@@ -7,6 +7,7 @@
 #include "fastconv/kernels/peak.h"
 #include "fastconv/kernels/filter.h"
 #include "fastconv/kernels/pool.h"
+#include "fastconv/kernels/resize.h"
 #include "fastconv/kernels/strip.h"
 #include "fastconv/kernels/transpose.h"
 #include "fastconv/kernels/weights.h"
