@@ -665,7 +665,7 @@ def _avg_pool(
         1,
         as_bool("ceil_mode", ceil_mode),
     )
-    divisor, count_padding = _divisor(divisor_override), as_bool("count_include_pad", count_include_pad)
+    divisor, count_padding = as_divisor(divisor_override), as_bool("count_include_pad", count_include_pad)
     pool = _pool(geometry.row or geometry.windows, mean=True, count_padding=count_padding, divisor=divisor)
     return _deliver(x, dtype, compute, geometry, partial(_fill, pool=pool), out)
 
@@ -692,7 +692,7 @@ def _max_dtypes(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
     return native, compute
 
 
-def _divisor(value: int | None) -> float:
+def as_divisor(value: int | None) -> float:
     """Return what sums are divided by in place of the size of their window; 0 for that size."""
     if value is None:
         return 0.0

@@ -109,10 +109,10 @@ def interpolate(
     if not 1 <= ndim <= 3:
         raise ValueError(f"input has {x.ndim} axes {x.shape}, expected 3 to 5: (N, C, *spatial)")
     align = as_bool("align_corners", align_corners)
-    _check_mode(mode, ndim, align)
+    check_mode(mode, ndim, align)
     if 0 in x.shape[2:]:
         raise ValueError(f"input has an empty spatial axis: shape {x.shape}")
-    sizes, scales = _sizes(x.shape[2:], size, scale_factor)
+    sizes, scales = output_sizes(x.shape[2:], size, scale_factor)
     shape = (*x.shape[:2], *sizes)
     check_bytes("output", shape, x.itemsize)
     linear = mode not in NEAREST
@@ -131,7 +131,8 @@ def interpolate(
     return out  # type: ignore[return-value]
 
 
-def _check_mode(mode: str, ndim: int, align: bool) -> None:
+def check_mode(mode: str, ndim: int, align: bool) -> None:
+    """Check that a mode exists for so many spatial axes."""
     modes = (*NEAREST, LINEAR[ndim])
     if mode not in modes:
         raise ValueError(f"mode must be one of {modes} for {ndim} spatial axes, got {mode!r}")
@@ -139,7 +140,7 @@ def _check_mode(mode: str, ndim: int, align: bool) -> None:
         raise ValueError(f"align_corners has a meaning for the linear modes only, got it with mode={mode!r}")
 
 
-def _sizes(
+def output_sizes(
     shape: tuple[int, ...], size: Ints | None, scale_factor: float | Iterable[float] | None
 ) -> tuple[tuple[int, ...], tuple[float | None, ...]]:
     """Return the output's spatial size, and the scale of each axis as given, or None."""
@@ -171,8 +172,8 @@ def _tables(
     kind: str,
 ) -> tuple[list, list | None, int]:
     """Return positions, weights and the factor of w as `_core.resize` wants them, on three axes."""
-    axes = [_axis(*axis, mode, align, kind) for axis in zip(shape, sizes, scales, strict=True)]
-    one = _axis(1, 1, None, mode, align, kind)
+    axes = [axis_tables(*axis, mode, align, kind) for axis in zip(shape, sizes, scales, strict=True)]
+    one = axis_tables(1, 1, None, mode, align, kind)
     axes = [one] * (3 - len(axes)) + axes
     factor, rest = divmod(sizes[-1], shape[-1])
     at = axes[-1][0]
@@ -180,7 +181,7 @@ def _tables(
     return [at for at, _ in axes], [w for _, w in axes] if kind else None, factor if repeats else 0
 
 
-def _axis(
+def axis_tables(
     i: int, o: int, scale: float | None, mode: str, align: bool, kind: str
 ) -> tuple[NDArray[np.intp], NDArray[Any] | None]:
     """Return the inputs that the outputs of an axis read, and for the linear modes their weights.
@@ -285,10 +286,10 @@ def resize_conv2d(
     if x.ndim != 4:
         raise ValueError(f"input has {x.ndim} axes {x.shape}, expected 4: (N, C, H, W)")
     align = as_bool("align_corners", align_corners)
-    _check_mode(mode, 2, align)
+    check_mode(mode, 2, align)
     if 0 in x.shape[2:]:
         raise ValueError(f"input has an empty spatial axis: shape {x.shape}")
-    sizes, scales = _sizes(x.shape[2:], size, scale_factor)
+    sizes, scales = output_sizes(x.shape[2:], size, scale_factor)
     settings = stride, padding, dilation, groups, 1, "zeros"
     layer = Conv2d._borrow(w, bias, algorithm, settings, None, None)
     operator = layer._form.operator

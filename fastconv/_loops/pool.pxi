@@ -426,3 +426,43 @@ cdef void largest_of_row(const PlainPool *job, Py_ssize_t row, const number *x, 
         y[row * axis[2].out + j] = largest
         if job.indices:
             job.indices[row * axis[2].out + j] = best
+
+
+# ---- the gradient of a maximum: each output's goes to the place that was the largest
+
+cdef struct Scatter:
+    const int64_t *places
+    const char *values
+    char *to
+    Py_ssize_t count, size, itemsize        # values and entries of a plane
+
+
+def scatter(const int64_t[:, ::1] places, values, to, Py_ssize_t threads):
+    """to[p, places[p, i]] += values[p, i]; a place of -1 is none. The caller sees to it that places lie in a plane."""
+    cdef Scatter job
+    cdef Py_buffer from_view, to_view
+    PyObject_GetBuffer(values, &from_view, PyBUF_SIMPLE)
+    PyObject_GetBuffer(to, &to_view, PyBUF_SIMPLE | PyBUF_WRITABLE)
+    job.places, job.values, job.to = &places[0, 0], <const char *>from_view.buf, <char *>to_view.buf
+    job.count, job.size, job.itemsize = places.shape[1], to.shape[1], to.itemsize
+    with nogil:
+        fc_parallel(scatter_plane, &job, places.shape[0], threads)
+    PyBuffer_Release(&to_view)
+    PyBuffer_Release(&from_view)
+
+
+cdef void scatter_plane(void *pointer, Py_ssize_t plane, Py_ssize_t worker) noexcept nogil:
+    cdef const Scatter *job = <const Scatter *>pointer
+    cdef const char *values = job.values + plane * job.count * job.itemsize
+    cdef char *to = job.to + plane * job.size * job.itemsize
+    if job.itemsize == 4:
+        add_at(<float *>to, <const float *>values, job.places + plane * job.count, job.count)
+    else:
+        add_at(<double *>to, <const double *>values, job.places + plane * job.count, job.count)
+
+
+cdef void add_at(real *to, const real *values, const int64_t *places, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(count):
+        if places[i] >= 0:
+            to[places[i]] += values[i]

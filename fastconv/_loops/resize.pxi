@@ -163,3 +163,80 @@ cdef double weight_of(const Resize *job, Py_ssize_t axis, Py_ssize_t side, Py_ss
     if job.size[axis] == 1:                 # then both sides are the one entry
         return 1
     return (<const float *>job.weight[axis])[i] if job.itemsize == 4 else (<const double *>job.weight[axis])[i]
+
+
+# ---- the gradient: rows are added to those that they were made from, then entries of rows
+
+def resize_back(g, x, at, weight, Py_ssize_t threads):
+    """x, (N, C, D, H, W) and zero, gets the gradient of `resize` by its input; g is that of its output."""
+    cdef Resize job
+    cdef Py_buffer g_view, x_view
+    cdef const Py_ssize_t[::1] positions
+    cdef const unsigned char[::1] weights
+    cdef Py_ssize_t axis, planes
+    kept = [(axis_at.ravel(), axis_weight.ravel().view("uint8")) for axis_at, axis_weight in zip(at, weight)]
+    PyObject_GetBuffer(g, &g_view, PyBUF_STRIDES)
+    PyObject_GetBuffer(x, &x_view, PyBUF_STRIDES | PyBUF_WRITABLE)
+    job.itemsize = x.itemsize
+    job.kernels = &fc_isa_table(current_isa).f32 if job.itemsize == 4 else &fc_isa_table(current_isa).f64
+    for axis in range(3):
+        positions, weights = kept[axis]
+        job.at[axis], job.weight[axis] = &positions[0], &weights[0]
+        job.size[axis], job.out[axis] = x.shape[2 + axis], g.shape[2 + axis]
+    job.rows = len(kept[0][0]) // job.out[0]                # inputs that each output reads on an axis
+    job.x, job.y = <const char *>g_view.buf, <char *>x_view.buf
+    planes = x.shape[0] * x.shape[1]
+    job.row_bytes = job.out[2] * job.itemsize
+    job.scratch_bytes = ceil_div(job.size[0] * job.size[1] * job.row_bytes, 64) * 64
+    threads = max(1, min(threads, planes, FC_MAX_THREADS))
+    job.scratch = <char *>aligned(job.scratch_bytes * threads)
+    with nogil:
+        fc_parallel(resize_plane_back, &job, planes, threads)
+    free(job.scratch)
+    PyBuffer_Release(&x_view)
+    PyBuffer_Release(&g_view)
+
+
+cdef void resize_plane_back(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
+    cdef const Resize *job = <const Resize *>pointer
+    cdef char *rows = job.scratch + worker * job.scratch_bytes
+    cdef const char *g = job.x + number * job.out[0] * job.out[1] * job.row_bytes
+    cdef char *x = job.y + number * job.size[0] * job.size[1] * job.size[2] * job.itemsize
+    cdef Py_ssize_t d, h, i, j, at_d, at_h, none = 0
+    cdef fc_run run = fc_run(0, 1)
+    cdef double wide
+    cdef float narrow
+    memset(rows, 0, job.size[0] * job.size[1] * job.row_bytes)
+    for d in range(job.out[0]):
+        for h in range(job.out[1]):
+            for i in range(job.rows if job.size[0] > 1 else 1):
+                for j in range(job.rows if job.size[1] > 1 else 1):
+                    at_d, at_h = job.at[0][i * job.out[0] + d], job.at[1][j * job.out[1] + h]
+                    wide = weight_of(job, 0, i, d) * weight_of(job, 1, j, h)
+                    narrow = <float>wide
+                    job.kernels.gemm(1, job.out[2], &narrow if job.itemsize == 4 else <const void *>&wide, &run, 1, g,
+                                     &none, rows + (at_d * job.size[1] + at_h) * job.row_bytes, 0, NULL)
+            g += job.row_bytes
+    for h in range(job.size[0] * job.size[1]):
+        for i in range(job.rows):
+            if job.itemsize == 4:
+                add_weighted(<float *>x, <const float *>rows, <const float *>job.weight[2] + i * job.out[2],
+                             job.at[2] + i * job.out[2], job.out[2])
+            else:
+                add_weighted(<double *>x, <const double *>rows, <const double *>job.weight[2] + i * job.out[2],
+                             job.at[2] + i * job.out[2], job.out[2])
+        x += job.size[2] * job.itemsize
+        rows += job.row_bytes
+
+
+cdef void add_weighted(real *to, const real *values, const real *weight, const Py_ssize_t *places,
+                       Py_ssize_t count) noexcept nogil:
+    """Places ascend: a sum is kept until the next place."""
+    cdef real sum = 0
+    cdef Py_ssize_t i, place = places[0]
+    for i in range(count):
+        if places[i] != place:
+            to[place] += sum
+            sum, place = 0, places[i]
+        sum = sum + weight[i] * values[i]
+    to[place] += sum

@@ -1,9 +1,4 @@
-"""Gradients: what a change of an operator's input, weight or bias does to a sum over its output.
-
-``grad_output`` is the derivative of a number by the operator's output; each function gives that by one argument.
-The gradient by the input of a convolution is a transposed convolution, and the other way round; the gradient by the
-weights is a matrix product over pixels. Names and order of arguments are those of `torch.nn.grad`.
-"""
+"""Gradients of convolutions and transposed convolutions, and of the pixel shuffle."""
 
 from __future__ import annotations
 
@@ -11,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _core, conv, transposed
-from ._arrays import as_array, dtypes, result_dtype
-from ._config import get_num_threads
-from .geometry import (
+from .. import _core, conv, transposed
+from .._arrays import as_array, dtypes, result_dtype
+from .._config import get_num_threads
+from ..geometry import (
     TransposedConvolution,
     convolution,
     exact,
@@ -23,12 +18,12 @@ from .geometry import (
     placement,
     transposed_convolution,
 )
-from .shuffle import pixel_shuffle, pixel_unshuffle
+from ..shuffle import pixel_shuffle, pixel_unshuffle
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from .geometry import Convolution, Ints, Padding, PadLike
+    from ..geometry import Convolution, Ints, Padding, PadLike
 
 __all__ = [
     "bias_gradient",
