@@ -61,6 +61,7 @@ class Winograd:
         weight_strides: Sequence[int],
         bias_strides: Sequence[int],
         tile: tuple[int, ...],
+        threads: int = 1,
     ) -> None: ...
     def run(
         self, x: NDArray[Any], y: NDArray[Any], origin: Sequence[int], threads: int, last: int = 0

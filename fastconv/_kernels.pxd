@@ -78,8 +78,8 @@ cdef extern from "fastconv/kernels.h" nogil:
                      void *, fc_index, const void *) noexcept nogil
         void (*pack_block)(void *, const void *, fc_index, fc_index, fc_index, fc_index, fc_index) noexcept nogil
         void (*unpack_block)(void *, fc_index, fc_index, const void *, fc_index) noexcept nogil
-        int (*winograd_weights)(void *, fc_index, const void *, fc_index, const fc_index *, fc_index, fc_index,
-                                const fc_index *, fc_index, fc_index, const void *, const void *) noexcept nogil
+        int (*winograd_weights)(void *, fc_index, const void *, const fc_index *, fc_index, fc_index, fc_index,
+                                fc_index, const void *, const void *) noexcept nogil
         void (*winograd_input)(fc_index, fc_index, const void *, fc_index, const void *, fc_index, fc_index, fc_index,
                                void *, fc_index) noexcept nogil
         void (*winograd_product)(fc_index, fc_index, const void *, fc_index, const void *, void *, fc_index,

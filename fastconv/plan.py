@@ -288,7 +288,7 @@ class _Layer:
         if choice.engine == "winograd":
             phases, outputs, inputs, strides, bias_strides = _terms(operator)
             terms = phases, weight, bias, operator.groups, outputs, inputs, strides, bias_strides
-            engine = _core.Winograd(*terms, choice.tile)
+            engine = _core.Winograd(*terms, choice.tile, get_num_threads())
             if engine.finite:
                 return _OrDirect(engine, packed)
         if choice.engine == "fourier" and np.isfinite(weight).all():

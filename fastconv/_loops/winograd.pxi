@@ -73,6 +73,21 @@ cdef struct TileItem:
     Py_ssize_t product          # number of the panel of weights
 
 
+cdef struct TilePacking:        # an item is the weights of a panel, for one group of phases
+    const TileJob *job
+    const float *weight                     # the caller's: [conv group][output][channel] at these strides
+    Py_ssize_t s_group, s_out, s_in
+    const Py_ssize_t *row_offset            # [group of phases][2 lanes]
+    const Py_ssize_t *tap                   # [group of phases][tap of the window]: within `span`, or -1
+    const float *g_h
+    const float *g_w
+    float *packed
+    Py_ssize_t row_step                     # between the rows of a panel, if it is the same for all; else 0
+    Py_ssize_t span, channels               # entries from a channel's first to its last tap; channels at a time
+    float *scratch                          # [worker][(channels - 1)*s_in + span][2 lanes]
+    unsigned char[256] special              # [worker]: has it met a NaN or an infinity?
+
+
 cdef class Winograd:
     """An operator with its weights transformed for tiles of one size. Immutable; threads may share it.
 
@@ -92,7 +107,7 @@ cdef class Winograd:
     cdef float *bias
 
     def __cinit__(self, Phases phases, weight, bias, Py_ssize_t groups, Py_ssize_t out_channels,
-                  Py_ssize_t in_channels, weight_strides, bias_strides, tile):
+                  Py_ssize_t in_channels, weight_strides, bias_strides, tile, Py_ssize_t threads=1):
         from fastconv import _winograd
         cdef const fc_isa *isa = fc_isa_table(current_isa)
         cdef TileJob *job = &self.template
@@ -113,7 +128,7 @@ cdef class Winograd:
         tables = _winograd.axis(job.h.points, job.h.taps), _winograd.axis(job.w.points, job.w.taps)
         self.kept = tables
         job.input_table, job.output_table = floats(tables[1].input), floats(tables[1].output)
-        self._pack(weight, weight_strides, floats(tables[0].weights), floats(tables[1].weights))
+        self._pack(weight, weight_strides, floats(tables[0].weights), floats(tables[1].weights), threads)
         self._pack_bias(bias, bias_strides)
 
     def __dealloc__(self):
@@ -167,29 +182,40 @@ cdef class Winograd:
             store.out_step[axis] = self.phases.out_step[axis]
         return 0
 
-    cdef int _pack(self, const float[::1] weight, strides, const float *g_h, const float *g_w) except -1:
+    cdef int _pack(self, const float[::1] weight, strides, const float *g_h, const float *g_w,
+                   Py_ssize_t threads) except -1:
         cdef TileJob *job = &self.template
-        cdef Py_ssize_t width = 2 * job.lanes, n = job.n_groups, i, g, p, c, rows, at, first
-        cdef Py_ssize_t s_group = strides[0], s_out = strides[1], s_in = strides[5]
-        cdef Py_ssize_t size = job.groups * job.panels * n * job.points * job.plane_u
-        cdef Table row_offset, tap_offset
+        cdef TilePacking packing
+        cdef Py_ssize_t items = job.groups * job.panels * job.n_groups, size = items * job.points * job.plane_u, i
+        cdef Py_ssize_t scratch
+        cdef Table row_offset, tap
+        packing.s_group, packing.s_out, packing.s_in = strides[0], strides[1], strides[5]
+        rows, taps, steps = [], [], set()
+        for i in range(job.n_groups):
+            phases, window = self._offsets(i, strides)
+            panel = [m * packing.s_out + offset for m in range(job.panel_outputs) for offset in phases]
+            steps |= {b - a for a, b in zip(panel, panel[1:])}
+            rows += panel + [0] * (2 * job.lanes - len(panel))
+            taps += window
+        row_offset, tap = Table(rows), Table(taps)
+        packing.row_step = steps.pop() if len(steps) == 1 else 0
+        packing.span = max(taps) + 1
+        # Channels that follow one another are turned together; 144 entries of each row are nine squares of 16.
+        packing.channels = max(1, min(job.channels, 144 // packing.s_in)) if packing.span <= packing.s_in else 1
+        scratch = ((packing.channels - 1) * packing.s_in + packing.span) * 2 * job.lanes
         self.weights = <float *>aligned(size * sizeof(float))
         job.weights = self.weights
-        for i in range(n):
-            first_row, taps = self._offsets(i, strides)
-            rows_of = [m * s_out + offset for m in range(job.panel_outputs) for offset in first_row]
-            row_offset, tap_offset = Table(rows_of), Table(taps)
-            for g in range(job.groups):
-                for p in range(job.panels):
-                    first = p * job.panel_outputs
-                    rows = min(job.panel_outputs, job.outputs - first) * job.group[i].phases
-                    at = ((g * job.panels + p) * n + i) * job.points * job.plane_u
-                    for c in range(job.channels):
-                        if job.kernels.winograd_weights(
-                                self.weights + at + c * width, job.plane_u,
-                                &weight[0] + g * s_group + first * s_out + c * s_in, rows, row_offset.at,
-                                job.h.taps, job.w.taps, tap_offset.at, job.h.points, job.w.points, g_h, g_w):
-                            self.finite = False
+        packing.job, packing.weight, packing.packed = job, &weight[0], self.weights
+        packing.row_offset, packing.tap, packing.g_h, packing.g_w = row_offset.at, tap.at, g_h, g_w
+        threads = max(1, min(threads, FC_MAX_THREADS, items, size // PACK_SERIAL))
+        memset(packing.special, 0, threads)
+        packing.scratch = <float *>aligned(scratch * threads * sizeof(float))
+        with nogil:
+            fc_parallel(pack_tile_panel, &packing, items, threads)
+        free(packing.scratch)
+        for i in range(threads):
+            if packing.special[i]:
+                self.finite = False
         return 0
 
     def _offsets(self, Py_ssize_t index, strides):
@@ -334,6 +360,40 @@ cdef class Winograd:
             job.scratch_size += ceil_div(job.panel_outputs * job.n_phases * job.item_rows * job.h.outputs * job.w.size,
                                          16) * 16
         return 0
+
+
+cdef void pack_tile_panel(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
+    """A panel's weights are turned, so that a tap's lie side by side, and then transformed channel by channel."""
+    cdef TilePacking *packing = <TilePacking *>pointer
+    cdef const TileJob *job = packing.job
+    cdef Py_ssize_t i = number % job.n_groups, panel = number // job.n_groups, width = 2 * job.lanes, c = 0, n, k
+    cdef Py_ssize_t first = panel % job.panels * job.panel_outputs
+    cdef Py_ssize_t rows = min(job.panel_outputs, job.outputs - first) * job.group[i].phases
+    cdef const float *weight = packing.weight + panel // job.panels * packing.s_group + first * packing.s_out
+    cdef float *to = packing.packed + number * job.points * job.plane_u
+    cdef float *turned = packing.scratch + worker * ((packing.channels - 1) * packing.s_in + packing.span) * width
+    memset(turned, 0, ((packing.channels - 1) * packing.s_in + packing.span) * width * sizeof(float))
+    while c < job.channels:
+        n = min(packing.channels, job.channels - c)
+        turn_rows(packing, turned, weight + c * packing.s_in, rows, packing.row_offset + i * width,
+                  (n - 1) * packing.s_in + packing.span)
+        for k in range(n):
+            if job.kernels.winograd_weights(to + (c + k) * width, job.plane_u, turned + k * packing.s_in * width,
+                                            packing.tap + i * job.h.taps * job.w.taps, job.h.taps, job.w.taps,
+                                            job.h.points, job.w.points, packing.g_h, packing.g_w):
+                packing.special[worker] = 1
+        c += n
+
+
+cdef void turn_rows(const TilePacking *packing, float *turned, const float *weight, Py_ssize_t rows,
+                    const Py_ssize_t *row_offset, Py_ssize_t columns) noexcept nogil:
+    cdef Py_ssize_t width = 2 * packing.job.lanes, r, k
+    if packing.row_step or rows == 1:
+        packing.job.kernels.transpose(turned, width, weight + row_offset[0], packing.row_step, rows, columns)
+        return
+    for r in range(rows):
+        for k in range(columns):
+            turned[k * width + r] = weight[row_offset[r] + k]
 
 
 cdef const float *floats(const float[::1] values) except NULL:

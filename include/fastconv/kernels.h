@@ -96,9 +96,8 @@ typedef void fc_pack_block_fn(void *block, const void *rows, fc_index channel, f
 typedef void fc_unpack_block_fn(void *rows, fc_index channel, fc_index channels, const void *block, fc_index count);
 
 /* kernels/winograd.h: weights, pixels and sums on their ways in and out of the tiles, and the product between. */
-typedef int fc_winograd_weights_fn(void *u, fc_index u_plane, const void *w, fc_index rows, const fc_index *row_offset,
-                                   fc_index taps_h, fc_index taps_w, const fc_index *tap_offset, fc_index n_h,
-                                   fc_index n_w, const void *g_h, const void *g_w);
+typedef int fc_winograd_weights_fn(void *u, fc_index u_plane, const void *w, const fc_index *tap, fc_index taps_h,
+                                   fc_index taps_w, fc_index n_h, fc_index n_w, const void *g_h, const void *g_w);
 typedef void fc_winograd_input_fn(fc_index n_h, fc_index n_w, const void *table, fc_index tiles, const void *x,
                                   fc_index x_row, fc_index x_column, fc_index x_tile, void *v, fc_index v_plane);
 typedef void fc_winograd_product_fn(fc_index rows, fc_index count, const void *a, fc_index a_block, const void *b,

@@ -251,48 +251,61 @@ static void FC_NAME(winograd_product)(fc_index rows, fc_index count, const void 
     }
 }
 
-/* winograd_weights: u[p*u_plane + r] = (G g G^T)[p], g[i][j] = w[row_offset[r] + tap_offset[i*taps_w + j]], for
- * p = i*n_w + j < n_h*n_w, r < 2*V_LANES; 0 where r >= rows, or where tap_offset is negative. G: n rows of taps entries
- * on each axis (g_h, g_w). Returns nonzero if an entry read is NaN or infinite. */
-static int FC_NAME(winograd_weights)(void *u, fc_index u_plane, const void *w, fc_index rows,
-                                     const fc_index *row_offset, fc_index taps_h, fc_index taps_w,
-                                     const fc_index *tap_offset, fc_index n_h, fc_index n_w, const void *g_h,
-                                     const void *g_w) {
-    enum { WIDTH = 2 * V_LANES, TAPS = FC_WORD(most_points) * FC_WORD(most_points) };
-    real g[TAPS * WIDTH], half[TAPS * WIDTH];
-    const real *from = w, *left = g_h, *right = g_w;
+/* winograd_weights: u[p*u_plane + r] = (G g G^T)[p], g[i][j] = w[tap[i*taps_w + j]*2*V_LANES + r], for
+ * p = i*n_w + j < n_h*n_w, r < 2*V_LANES; 0 where `tap` is negative. G: n rows of taps entries on each axis (g_h, g_w).
+ * Returns nonzero if an entry read is NaN or infinite. */
+FC_INLINE v_t FC_WORD(weights_tile)(const int n_h, const int n_w, const int taps_h, const int taps_w, real *u,
+                                    fc_index u_plane, const real *w, const fc_index *tap, const real *g_h,
+                                    const real *g_w) {
+    v_t g[FC_WORD(most_points) * FC_WORD(most_points)], row[FC_WORD(most_points)], check = v_zero();
+    for (int j = 0; j < FC_WORD(most_points); j++) row[j] = check; /* so that no compiler wonders */
+    FC_UNROLL
+    for (int t = 0; t < taps_h * taps_w; t++) {
+        g[t] = tap[t] < 0 ? v_zero() : v_load(w + tap[t] * 2 * V_LANES);
+        check = v_fma(g[t], v_zero(), check);
+    }
+    for (int i = 0; i < n_h; i++) {
+        FC_UNROLL
+        for (int j = 0; j < taps_w; j++) {
+            row[j] = v_zero();
+            FC_UNROLL
+            for (int k = 0; k < taps_h; k++) row[j] = v_fma_at(g_h + i * taps_h + k, g[k * taps_w + j], row[j]);
+        }
+        FC_UNROLL
+        for (int j = 0; j < n_w; j++) {
+            v_t sum = v_zero();
+            FC_UNROLL
+            for (int k = 0; k < taps_w; k++) sum = v_fma_at(g_w + j * taps_w + k, row[k], sum);
+            v_store(u + (i * n_w + j) * u_plane, sum);
+        }
+    }
+    return check;
+}
+
+static int FC_NAME(winograd_weights)(void *u, fc_index u_plane, const void *w, const fc_index *tap, fc_index taps_h,
+                                     fc_index taps_w, fc_index n_h, fc_index n_w, const void *g_h, const void *g_w) {
+    const int square = n_h == 1 ? taps_h == 1 : taps_h == taps_w;
     int bad = 0;
-    for (fc_index t = 0; t < taps_h * taps_w; t++) {
-        for (fc_index r = 0; r < WIDTH; r++) {
-            const real x = r < rows && tap_offset[t] >= 0 ? from[row_offset[r] + tap_offset[t]] : 0;
-            bad |= !(x - x == 0);
-            g[t * WIDTH + r] = x;
+    for (int half = 0; half < 2; half++) {
+        real *to = (real *)u + half * V_LANES, lanes[V_LANES];
+        const real *from = (const real *)w + half * V_LANES;
+        v_t check = v_zero();
+#define FC_WEIGHTS(n_h, n_w, taps_h, taps_w)                                                                           \
+    check = FC_WORD(weights_tile)(n_h, n_w, taps_h, taps_w, to, u_plane, from, tap, g_h, g_w)
+        if (square && taps_w == 3) {
+#define FC_TILES(n_h, n_w) FC_WEIGHTS(n_h, n_w, (n_h) == 1 ? 1 : 3, 3)
+            FC_WINOGRAD_SIZES
+#undef FC_TILES
+        } else if (square && taps_w == 2) {
+#define FC_TILES(n_h, n_w) FC_WEIGHTS(n_h, n_w, (n_h) == 1 ? 1 : 2, 2)
+            FC_WINOGRAD_SIZES
+#undef FC_TILES
+        } else {
+            FC_WEIGHTS((int)n_h, (int)n_w, (int)taps_h, (int)taps_w);
         }
-    }
-    for (fc_index i = 0; i < n_h; i++) {
-        for (fc_index j = 0; j < taps_w; j++) {
-            v_t low = v_zero(), high = v_zero();
-            for (fc_index k = 0; k < taps_h; k++) {
-                const real *at = g + (k * taps_w + j) * WIDTH;
-                low = v_fma_at(left + i * taps_h + k, v_load(at), low);
-                high = v_fma_at(left + i * taps_h + k, v_load(at + V_LANES), high);
-            }
-            v_store(half + (i * taps_w + j) * WIDTH, low);
-            v_store(half + (i * taps_w + j) * WIDTH + V_LANES, high);
-        }
-    }
-    for (fc_index i = 0; i < n_h; i++) {
-        for (fc_index j = 0; j < n_w; j++) {
-            v_t low = v_zero(), high = v_zero();
-            for (fc_index k = 0; k < taps_w; k++) {
-                const real *at = half + (i * taps_w + k) * WIDTH;
-                low = v_fma_at(right + j * taps_w + k, v_load(at), low);
-                high = v_fma_at(right + j * taps_w + k, v_load(at + V_LANES), high);
-            }
-            real *to = (real *)u + (i * n_w + j) * u_plane;
-            v_store(to, low);
-            v_store(to + V_LANES, high);
-        }
+#undef FC_WEIGHTS
+        v_store(lanes, check);
+        for (int i = 0; i < V_LANES; i++) bad |= !(lanes[i] == 0);
     }
     return bad;
 }
