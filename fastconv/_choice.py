@@ -39,6 +39,8 @@ LEAST_TAPS = {8: 3}
 HANDICAP = {8: 1.05}  # the last digit is worth something
 WORKSPACE = 12 << 20  # bytes of a thread: a run of tiles has as many as the dilation, and needs all channels at once
 
+SHORT_ROWS = 24  # outputs: turning pixels so that lanes are channels takes the time of half-empty vectors at 28
+
 MAX_SUM = 256  # taps that are summed at a time
 NARROW_ROWS = 6  # up to this many outputs of a pixel, a gemm tile is mostly empty
 FOURIER_SIZES = (16, 32, 64, 128, 256)
@@ -66,10 +68,12 @@ def choose(
     compute: np.dtype[Any],
     algorithm: str,
     lanes: int,
+    last: bool = False,
 ) -> Choice:
     """Return how to compute `operator` on an image of this spatial size; None stands for a large image.
 
     lanes : of a float32 vector of the instruction set. Products have two vectors of outputs.
+    last : whether the channels of input and output lie side by side.
     """
     if algorithm == "direct":
         return Choice("direct", why="asked for")
@@ -77,6 +81,8 @@ def choose(
         return Choice("taps", why="few outputs share a pixel, and many channels make each")
     if compute.name != "float32":
         return Choice("direct", why=f"{compute.name} is always direct")
+    if _lanes_of_channels(operator, size, lanes, last):
+        return Choice("depthwise", why="channels lie last" if last else f"rows have up to {SHORT_ROWS} outputs")
     size = size or _large(operator)
     if max(size) > MAX_SPAN:
         return Choice("direct", why="the kernel spans more than any image")
@@ -101,6 +107,17 @@ def choose(
         return Choice("direct", why=f"tiles would take more than {WORKSPACE >> 20} MiB of workspace")
     tile = (points if len(_window(axes[1])) > 1 else 1, points)
     return Choice("winograd", tile, f"estimated {costs[points]:.2g} multiply-adds, {direct:.2g} directly")
+
+
+def _lanes_of_channels(
+    operator: Convolution | TransposedConvolution, size: tuple[int, ...] | None, lanes: int, last: bool
+) -> bool:
+    """Tell whether a depthwise convolution has its channels in lanes: short rows, or channels that lie so already."""
+    if not isinstance(operator, Convolution) or operator.core_channels != (1, 1) or len(operator.kernel) > 2:
+        return False
+    if prod(operator.factor) > 1 or 2 * operator.groups < lanes or prod(operator.kernel) == 1:
+        return False
+    return last or (size is not None and operator.output(size, None)[0][-1] <= SHORT_ROWS)
 
 
 def _has_tiles(

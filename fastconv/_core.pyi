@@ -68,6 +68,23 @@ class Winograd:
     ) -> list[int]: ...
     def describe(self, x_shape: Sequence[int], y_shape: Sequence[int], threads: int = 1) -> dict[str, Any]: ...
 
+class Depthwise:
+    phases: Phases
+    isa: str
+    finite: bool
+    last: int
+    def __init__(self, phases: Phases, weight: NDArray[Any], bias: NDArray[Any] | None) -> None: ...
+    def run(
+        self,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        origin: Sequence[int],
+        threads: int,
+        last: int = 0,
+        end: tuple[int, float, NDArray[Any] | None] | None = None,
+    ) -> None: ...
+    def describe(self, x_shape: Sequence[int], y_shape: Sequence[int], threads: int = 1) -> dict[str, Any]: ...
+
 class TapsFirst:
     products: Engine
     direct: Engine

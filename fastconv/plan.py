@@ -164,7 +164,7 @@ def _route(
         result, compute = dtypes(("input", "weight", "residual"), dtype, form.dtype, residual)
     operator = form.operator
     place = placement(operator, shape, compute.itemsize, output_size)
-    choice = choose(operator, shape[-len(operator.kernel) :], compute, form.algorithm, lanes)
+    choice = choose(operator, shape[-len(operator.kernel) :], compute, form.algorithm, lanes, form.last)
     return result, compute, place, choice
 
 
@@ -203,7 +203,7 @@ class _Layer:
         if self._bias is not None:
             self._bias = keep(self._bias)
         form = self._form
-        self._engine(form.compute, choose(form.operator, None, form.compute, form.algorithm, _core.lanes()))
+        self._engine(form.compute, choose(form.operator, None, form.compute, form.algorithm, _core.lanes(), form.last))
 
     @classmethod
     def _borrow(
@@ -291,6 +291,10 @@ class _Layer:
             engine = _core.Winograd(*terms, choice.tile, get_num_threads())
             if engine.finite:
                 return _OrDirect(engine, packed)
+        if choice.engine == "depthwise":
+            engine = _core.Depthwise(_terms(operator)[0], weight, bias)
+            if engine.finite:
+                return engine
         if choice.engine == "fourier" and np.isfinite(weight).all():
             return Fourier(operator, weight, bias, *choice.tile, packed)
         if choice.engine != "taps":

@@ -54,6 +54,7 @@ SIGNATURES = {
     "fma_peak": (INDEX, INDEX, POINTER),
     "finish": (None, INDEX, INDEX, POINTER, INDEX, POINTER, INDEX, INT, DOUBLE),
     "resize_row": (None, POINTER, POINTER, POINTER, POINTER, INDEX),
+    "depthwise": (None, POINTER, INDEX, POINTER, INDEX, INDEX, POINTER, POINTER, POINTER),
     "transpose": (None, POINTER, INDEX, POINTER, INDEX, INDEX, INDEX),
     "pack_pixels": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, INDEX),
     "unpack_pixels": (None, POINTER, INDEX, INDEX, POINTER, INDEX),
@@ -539,6 +540,23 @@ def test_resize_row(kernel, guard, rng):
         got = guard.take(y)
         guard.check()
         np.testing.assert_array_equal(got, w[0] * x[at[0]] + w[1] * x[at[1]])
+
+
+@every("depthwise")
+def test_depthwise(kernel, guard, rng):
+    lanes = kernel.lanes
+    for count, taps, step in product([1, 2, 3, 6, 7, 8, 13, 14, 15, 23, 31], [1, 9, 25], [1, 3]):
+        size = (count - 1) * step + 2 * taps
+        x = whole_numbers(rng, (size, lanes), kernel.dtype)
+        at = rng.permutation(2 * taps)[:taps]
+        at[0] = 2 * taps - 1  # so that the last entry is read
+        w, bias = whole_numbers(rng, (taps, lanes), kernel.dtype), whole_numbers(rng, lanes, kernel.dtype)
+        y = guard.output((count, lanes), kernel.dtype)
+        kernel(y, count, guard.input(x), step * lanes, taps, guard.input(at * lanes), guard.input(w), guard.input(bias))
+        got = guard.take(y)
+        guard.check()
+        expected = bias + sum(w[t] * x[at[t] :][: (count - 1) * step + 1 : step] for t in range(taps))
+        np.testing.assert_array_equal(got, expected)
 
 
 @every("transpose")

@@ -35,6 +35,7 @@ LAYERS = {
     "1x1, few outputs": ("conv", (2, 33, 7, 9), (5, 33, 1, 1), {}),
     "strips": ("conv", (1, 3, 11, 70), (16, 3, 3, 3), {"padding": 1}),
     "depthwise": ("conv", (2, 19, 10, 21), (19, 1, 3, 3), {"padding": 1, "groups": 19}),
+    "depthwise, wide": ("conv", (1, 35, 4, 60), (35, 1, 3, 5), {"padding": (1, 2), "groups": 35, "stride": (1, 2)}),
     "1-D": ("conv", (2, 6, 45), (9, 6, 3), {"padding": 7, "dilation": 7}),
     "one column": ("conv", (2, 6, 9, 1), (9, 6, 3, 1), {"padding": (1, 0)}),
     "one channel": ("conv", (1, 1, 9, 12), (1, 1, 3, 3), {"padding": 1}),
@@ -71,7 +72,10 @@ def test_channels_last_is_the_same_convolution(name, isa, threads):
     want = planes(x)
     got = last(to_last(x))
     assert got.flags.c_contiguous
-    np.testing.assert_array_equal(got, to_last(want))
+    if planes.describe(x.shape)["algorithm"] == last.describe(to_last(x).shape)["algorithm"]:
+        np.testing.assert_array_equal(got, to_last(want))
+    else:  # depthwise with long rows, which filters planes
+        np.testing.assert_allclose(got, to_last(want), rtol=1e-5, atol=1e-5)
     # A view of planes, a part of a wider image, one image alone, and into a given array.
     np.testing.assert_array_equal(last(np.moveaxis(x, 1, -1)), got)
     wider = np.concatenate([to_last(x), np.ones((*to_last(x).shape[:-1], 3), np.float32)], axis=-1)

@@ -1,0 +1,221 @@
+"""Depthwise convolutions of small maps: lanes are channels, so that short rows and strides fill them all the same.
+
+An item is a band of output rows of as many channels as a vector has lanes. Its input rows are turned into a block, with
+their padding around them, the kernels run over the block, and the outputs are turned back:
+
+    planes  pack_block  block[row][column][lane]  depthwise  block[output][lane]  unpack_block  planes
+
+Turning costs some 5 cycles a vector each way, as much as a 3x3 kernel; images with long rows are quicker by filter.pxi.
+"""
+
+cdef enum:
+    BAND_BYTES = 64 << 10       # of the padded input rows of an item
+
+
+cdef struct DepthwiseJob:
+    const fc_real_kernels *kernels
+    Py_ssize_t lanes, channels, blocks              # of channels
+    Py_ssize_t taps, low_h, low_w, span_h, span_w   # offsets of the taps: least, and greatest less least
+    const Py_ssize_t *offset                        # [tap][d, h, w]
+    Py_ssize_t step_h, step_w
+    const float *weights                            # [block][tap][lane]
+    const float *bias                               # [block][lane]
+    int border, last
+    End end
+
+    const float *x
+    float *y
+    Py_ssize_t x_image, x_channel, x_row, x_column, y_image, y_channel, y_column
+    Py_ssize_t height, width, origin_h, origin_w    # of x
+    Py_ssize_t out_h, out_w
+    Py_ssize_t rows, bands, items, threads          # output rows of a band
+    Py_ssize_t padded_rows, pitch                   # of the block: rows, and pixels of one
+    Py_ssize_t flat_at, out_at, list_at, scratch_size       # in a worker's scratch, in floats
+    float *scratch
+
+
+cdef class Depthwise:
+    """A depthwise convolution with its weights packed by lanes. Immutable; threads may share it."""
+
+    cdef readonly Phases phases
+    cdef readonly str isa
+    cdef readonly int last          # what it can take channels last: both
+    cdef readonly bint finite       # are all weights? If not, padding would spread them
+    cdef DepthwiseJob template
+    cdef float *numbers
+
+    def __cinit__(self, Phases phases, const float[::1] weight, bias):
+        cdef const fc_isa *isa = fc_isa_table(current_isa)
+        cdef DepthwiseJob *job = &self.template
+        cdef Py_ssize_t lanes = isa.f32.lanes, c, t, size
+        cdef const float[::1] biases
+        cdef float check = 0
+        self.phases, self.isa, self.last = phases, isa.name.decode(), READS_LAST | WRITES_LAST
+        job.kernels, job.lanes, job.border = &isa.f32, lanes, phases.border
+        job.taps, job.offset = phases.group[0].taps, phases.group[0].offset
+        job.low_h, job.low_w = phases.reach.low_h, phases.reach.low_w
+        job.span_h, job.span_w = phases.reach.span_h, phases.reach.span_w
+        job.step_h, job.step_w = phases.in_step[1], phases.in_step[2]
+        job.channels = weight.shape[0] // job.taps
+        job.blocks = ceil_div(job.channels, lanes)
+        size = job.blocks * lanes * (job.taps + 1) * <Py_ssize_t>sizeof(float)
+        self.numbers = <float *>aligned(size)
+        memset(self.numbers, 0, size)
+        job.bias, job.weights = self.numbers, self.numbers + job.blocks * lanes
+        for c in range(job.channels):
+            for t in range(job.taps):
+                check += 0 * weight[c * job.taps + t]
+                self.numbers[(job.blocks + c // lanes * job.taps + t) * lanes + c % lanes] = weight[c * job.taps + t]
+        self.finite = check == 0
+        if bias is not None:
+            biases = bias
+            for c in range(job.channels):
+                self.numbers[c] = biases[c]
+
+    def __dealloc__(self):
+        free(self.numbers)
+
+    def run(self, x, y, origin, Py_ssize_t threads, int last=0, tuple end=None):
+        """y = the operator of x, then its end; fastconv/plan.py says what x and y must be."""
+        cdef DepthwiseJob job = self.template
+        cdef Py_buffer x_view, y_view, residual
+        cdef Py_ssize_t size = sizeof(float)
+        self._cut(&job, x.shape, y.shape, threads)
+        if job.items == 0:
+            return
+        PyObject_GetBuffer(x, &x_view, PyBUF_STRIDES)
+        PyObject_GetBuffer(y, &y_view, PyBUF_STRIDES | PyBUF_WRITABLE)
+        job.x, job.y, job.last = <const float *>x_view.buf, <float *>y_view.buf, last
+        job.x_image, job.x_channel = x_view.strides[0] // size, x_view.strides[1] // size
+        job.x_row = x_view.strides[3] // size
+        job.y_image, job.y_channel = y_view.strides[0] // size, y_view.strides[1] // size
+        job.x_column, job.y_column = x_view.strides[4] // size if last & READS_LAST else 1, job.channels
+        job.origin_h, job.origin_w = origin[1] + job.low_h, origin[2] + job.low_w
+        job.end.given, job.end.residual = 0, NULL
+        try:
+            if end is not None:
+                bind_end(&job.end, end, &residual, sizeof(float))
+            job.scratch = <float *>aligned(job.scratch_size * job.threads * size)
+            with nogil:
+                fc_parallel(depthwise_band, &job, job.items, job.threads)
+            free(job.scratch)
+        finally:
+            if job.end.residual is not NULL:
+                PyBuffer_Release(&residual)
+            PyBuffer_Release(&y_view)
+            PyBuffer_Release(&x_view)
+
+    def describe(self, x_shape, y_shape, threads=1):
+        """How a call would be cut, in a dict."""
+        cdef DepthwiseJob job = self.template
+        self._cut(&job, x_shape, y_shape, threads)
+        return {"algorithm": "depthwise, lanes of channels", "isa": self.isa, "dtype": "float32",
+                "tile": f"{job.lanes} channels", "products": [(1, job.taps)], "items": job.items,
+                "threads": job.threads, "workspace_bytes": job.scratch_size * job.threads * <Py_ssize_t>sizeof(float)}
+
+    cdef int _cut(self, DepthwiseJob *job, x_shape, y_shape, Py_ssize_t threads) except -1:
+        cdef Py_ssize_t wanted, least, products = x_shape[0] * job.channels * y_shape[3] * y_shape[4] * job.taps
+        job.height, job.width, job.out_h, job.out_w = x_shape[3], x_shape[4], y_shape[3], y_shape[4]
+        job.pitch = (job.out_w - 1) * job.step_w + job.span_w + 1
+        job.rows, least = job.out_h, BAND_BYTES // <Py_ssize_t>sizeof(float) // job.lanes // job.pitch
+        job.rows = max(1, min(job.out_h, (least - job.span_h - 1) // job.step_h + 1))
+        job.threads = max(1, min(threads, FC_MAX_THREADS, 1 + products // SERIAL_PRODUCTS))
+        wanted = 2 * job.threads if job.threads > 1 else 1
+        while job.rows > 1 and x_shape[0] * job.blocks * ceil_div(job.out_h, job.rows) < wanted:
+            job.rows = ceil_div(job.rows, 2)
+        job.bands = ceil_div(job.out_h, job.rows)
+        job.rows = ceil_div(job.out_h, max(1, job.bands))
+        job.padded_rows = (job.rows - 1) * job.step_h + job.span_h + 1
+        job.items = x_shape[0] * job.blocks * job.bands
+        job.threads = min(job.threads, max(1, job.items))
+        job.flat_at = job.padded_rows * job.pitch * job.lanes
+        job.out_at = job.flat_at + (job.padded_rows * job.width + job.lanes) * job.lanes
+        job.list_at = job.out_at + job.rows * job.out_w * job.lanes
+        job.scratch_size = ceil_div(job.list_at + 2 * job.taps, 16) * 16
+        return 0
+
+
+cdef void depthwise_band(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
+    cdef const DepthwiseJob *job = <const DepthwiseJob *>pointer
+    cdef Py_ssize_t band = number % job.bands, block = number // job.bands % job.blocks, t, h
+    cdef Py_ssize_t image = number // job.bands // job.blocks, lanes = job.lanes
+    cdef Py_ssize_t first = job.rows * band, rows = min(job.rows, job.out_h - job.rows * band)
+    cdef Py_ssize_t channels = min(lanes, job.channels - block * lanes)
+    cdef float *scratch = job.scratch + worker * job.scratch_size
+    cdef float *out = scratch + job.out_at
+    cdef Py_ssize_t *at = <Py_ssize_t *>(scratch + job.list_at)
+    if rows <= 0:
+        return
+    for t in range(job.taps):
+        at[t] = ((job.offset[3 * t + 1] - job.low_h) * job.pitch + job.offset[3 * t + 2] - job.low_w) * lanes
+    fill_band(job, scratch, image, block * lanes, channels, first * job.step_h + job.origin_h,
+              (rows - 1) * job.step_h + job.span_h + 1)
+    for h in range(rows):
+        job.kernels.depthwise(out + h * job.out_w * lanes, job.out_w, scratch + h * job.step_h * job.pitch * lanes,
+                              job.step_w * lanes, job.taps, at, job.weights + block * job.taps * lanes,
+                              job.bias + block * lanes)
+    if job.end.given and job.end.residual is NULL:
+        job.kernels.finish(1, rows * job.out_w * lanes, out, 0, NULL, 0, job.end.kind, job.end.slope)
+    store_band(job, out, image, block * lanes, channels, first * job.out_w, rows * job.out_w)
+
+
+cdef void fill_band(const DepthwiseJob *job, float *scratch, Py_ssize_t image, Py_ssize_t channel,
+                    Py_ssize_t channels, Py_ssize_t first, Py_ssize_t rows) noexcept nogil:
+    """Input rows first .. first + rows with their padding, as a block.
+
+    Planes whose rows follow one another are turned in one go: short rows would leave squares half empty.
+    """
+    cdef Py_ssize_t lanes = job.lanes, begin = min(max(-first, 0), rows), row, h, i, c, at
+    cdef Py_ssize_t end = max(begin, min(rows, job.height - first))
+    cdef Py_ssize_t left = min(max(-job.origin_w, 0), job.pitch)
+    cdef Py_ssize_t right = max(left, min(job.pitch, job.width - job.origin_w))
+    cdef const float *x = job.x + image * job.x_image + channel * job.x_channel
+    cdef float *flat = scratch + job.flat_at
+    cdef float *to
+    cdef bint turned = not job.last & READS_LAST and job.x_row == job.width and begin < end
+    if turned:
+        job.kernels.pack_block(flat, x + (first + begin) * job.width, job.x_channel, channels,
+                               (end - begin) * job.width, 0, (end - begin) * job.width)
+    for row in range(rows):
+        to = scratch + row * job.pitch * lanes
+        h = fold(job.border, first + row, job.height)
+        if h < 0 or left == right:
+            memset(to, 0, job.pitch * lanes * sizeof(float))
+            if h < 0:
+                continue
+        elif turned and begin <= row < end:
+            memset(to, 0, left * lanes * sizeof(float))
+            memcpy(to + left * lanes, flat + ((row - begin) * job.width + job.origin_w + left) * lanes,
+                   (right - left) * lanes * sizeof(float))
+            memset(to + right * lanes, 0, (job.pitch - right) * lanes * sizeof(float))
+        elif job.last & READS_LAST:
+            job.kernels.pack_pixels(to, x + h * job.x_row, job.x_column, channels, job.width, job.origin_w, job.pitch)
+        else:
+            job.kernels.pack_block(to, x + h * job.x_row, job.x_channel, channels, job.width, job.origin_w, job.pitch)
+        if job.border != ZEROS:
+            for i in range(job.pitch - (right - left)):
+                i += (right - left) * (i >= left)
+                at = fold(job.border, job.origin_w + i, job.width)
+                if at >= 0:
+                    for c in range(channels):
+                        to[i * lanes + c] = x[c * job.x_channel + h * job.x_row + at * job.x_column]
+
+
+cdef void store_band(const DepthwiseJob *job, const float *out, Py_ssize_t image, Py_ssize_t channel,
+                     Py_ssize_t channels, Py_ssize_t at, Py_ssize_t count) noexcept nogil:
+    """Outputs at .. at + count of the planes, and what the residual adds."""
+    cdef float *y = job.y + image * job.y_image
+    if job.last & WRITES_LAST:
+        at = at * job.y_column + channel
+        job.kernels.unpack_pixels(y + at, job.y_column, channels, out, count)
+        if job.end.residual is not NULL:
+            job.kernels.finish(count, channels, y + at, job.y_column,
+                               residual_at(&job.end, image, 0, at, sizeof(float)), job.y_column, job.end.kind,
+                               job.end.slope)
+        return
+    y += channel * job.y_channel + at
+    job.kernels.unpack_block(y, job.y_channel, channels, out, count)
+    if job.end.residual is not NULL:
+        job.kernels.finish(channels, count, y, job.y_channel,
+                           residual_at(&job.end, image, channel, at, sizeof(float)), job.end.channel, job.end.kind,
+                           job.end.slope)

@@ -1,0 +1,95 @@
+"""Depthwise convolutions whose lanes are channels: short rows, and images with their channels last."""
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+from tolerances import assert_close
+
+import fastconv
+
+
+def normal(seed, *shape, dtype=np.float32):
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+LAYERS = [
+    # channels, image, kernel, settings
+    (16, (7, 7), (3, 3), {"padding": 1}),
+    (33, (14, 14), (3, 3), {"padding": 1, "stride": 2}),
+    (24, (1, 1), (3, 3), {"padding": 1}),
+    (40, (9, 24), (5, 5), {"padding": 2}),
+    (17, (20, 23), (7, 7), {"padding": 3}),
+    (64, (300, 3), (3, 3), {"padding": ((2, 0), (1, 1))}),
+    (19, (12, 30), (3, 1), {"padding": (4, 0), "dilation": (4, 1), "stride": (1, 2)}),
+    (16, (5, 40), (1, 3), {"stride": (3, 2)}),
+    (48, (60, 60), (3, 3), {"padding": 9, "dilation": 9, "stride": 3}),
+    (32, (24,), (3,), {"padding": 1}),
+    (20, (50,), (9,), {"padding": 40, "stride": 7}),
+]
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize(("channels", "size", "kernel", "settings"), LAYERS)
+def test_against_the_reference(channels, size, kernel, settings, last, isa, threads):
+    x, w, b = normal(1, 2, channels, *size), normal(2, channels, 1, *kernel), normal(3, channels)
+    want = reference.conv(x, w, b, groups=channels, **settings)
+    scale = reference.conv(abs(x), abs(w), abs(b), groups=channels, **settings)
+    layout = {1: "NWC", 2: "NHWC"}[len(size)] if last else None
+    layer = getattr(fastconv, f"Conv{len(size)}d")(w, b, groups=channels, layout=layout, **settings)
+    if last:
+        x = np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    assert layer.describe(x.shape)["algorithm"].startswith("depthwise")
+    got = layer(x)
+    assert_close(np.moveaxis(got, -1, 1) if last else got, want, w[0].size, scale)
+    # Rows that are no neighbours, each image for itself, another number of threads.
+    np.testing.assert_array_equal(layer(np.repeat(x, 2, axis=-2)[..., ::2, :]), got)
+    np.testing.assert_array_equal(layer(x[1]), got[1])
+    with fastconv.threads(5):
+        np.testing.assert_array_equal(layer(x), got)
+
+
+@given(data=st.data())
+def test_any_small_map(data, isa):
+    ints = st.integers
+    kernel, stride, dilation = (data.draw(st.tuples(ints(1, top), ints(1, top))) for top in (4, 3, 3))
+    pads = data.draw(st.tuples(*[st.tuples(ints(0, 4), ints(0, 4))] * 2))
+    room = [max(1, d * (k - 1) + 1 - sum(p)) for d, k, p in zip(dilation, kernel, pads, strict=True)]
+    size = tuple(least + data.draw(ints(0, 9)) for least in room)
+    channels = data.draw(st.sampled_from([8, 16, 17, 31, 32]))
+    rng = np.random.default_rng(0)
+    x, w = (rng.integers(-4, 5, s).astype("f4") for s in ((2, channels, *size), (channels, 1, *kernel)))
+    options = {"stride": stride, "padding": pads, "dilation": dilation, "groups": channels}
+    np.testing.assert_array_equal(fastconv.conv2d(x, w, **options), reference.conv(x, w, **options))
+
+
+def test_a_nan_stays_in_its_windows(isa):
+    x, w = normal(1, 1, 32, 9, 9), normal(2, 32, 1, 3, 3)
+    x[0, 5, 4, 4] = np.nan
+    x[0, 6, 0, 0] = np.inf
+    got = fastconv.conv2d(x, w, padding=1, groups=32)
+    want = reference.conv(x, w, padding=1, groups=32)
+    np.testing.assert_array_equal(np.isfinite(got), np.isfinite(want))
+
+
+def test_infinite_weights_do_not_meet_the_padding(isa):
+    x, w = normal(1, 1, 32, 9, 9), normal(2, 32, 1, 3, 3)
+    w[3, 0, 0, 0] = np.inf
+    layer = fastconv.Conv2d(w, padding=1, groups=32)
+    assert layer.describe(x.shape)["algorithm"].startswith("direct")
+    np.testing.assert_array_equal(np.isfinite(layer(x)), np.isfinite(reference.conv(x, w, padding=1, groups=32)))
+
+
+def test_what_is_chosen():
+    w = np.ones((64, 1, 3, 3), np.float32)
+    choices = {
+        (1, 64, 14, 14): ({}, "depthwise"),
+        (1, 64, 56, 56): ({}, "direct, strips"),
+        (1, 56, 56, 64): ({"layout": "NHWC"}, "depthwise"),
+    }
+    for shape, (options, expected) in choices.items():
+        layer = fastconv.Conv2d(w, padding=1, groups=64, **options)
+        assert layer.describe(shape)["algorithm"].startswith(expected)
+    direct = fastconv.Conv2d(w, padding=1, groups=64, algorithm="direct")
+    assert direct.describe((1, 64, 14, 14))["algorithm"].startswith("direct")
