@@ -31,7 +31,7 @@ FC_INLINE v_t FC_WORD(expm1)(v_t z) {
 }
 
 FC_INLINE v_t FC_WORD(end)(v_t x, const int kind, v_t slope) {
-    if (kind == FC_RELU) return v_max(x, v_zero());
+    if (kind == FC_RELU) return v_max(v_zero(), x); /* this order keeps -0 */
     if (kind == FC_RELU6) return FC_WORD(at_most)(v_max(x, v_zero()), 6);
     if (kind == FC_LEAKY_RELU) {
         const v_t above = v_max(x, v_zero()), below = FC_WORD(at_most)(x, 0); /* one of the two is 0, or both NaN */
