@@ -18,14 +18,18 @@ FC_INLINE v_t FC_WORD(at_most)(v_t x, real limit) { return v_sub(v_zero(), v_max
 /* e^z - 1 for z cut to what has a normal 2^n. */
 FC_INLINE v_t FC_WORD(expm1)(v_t z) {
     const real most = (real)(FC_IS_F32 ? 88.0 : 709.0), least = (real)(FC_IS_F32 ? -87.0 : -708.0);
+    /* 1/k!: one multiply-add a term, where q = q*r/k + 1 takes two operations, one after the other */
+    static const double inverse[] = {
+        1.0,        1.0,         1.0 / 2,      1.0 / 6,       1.0 / 24,       1.0 / 120,       1.0 / 720,
+        1.0 / 5040, 1.0 / 40320, 1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800};
     const v_t round = v_set1((real)(FC_IS_F32 ? 12582912.0 : 6755399441055744.0)); /* 1.5 * 2^23, or 2^52 */
     z = FC_WORD(at_most)(v_max(z, v_set1(least)), most);
     const v_t n = v_sub(v_fma(z, v_set1((real)1.4426950408889634), round), round);
     v_t r = v_fnma(n, v_set1((real)(FC_IS_F32 ? 0.693359375 : 0.693147180369123816490)), z);
     r = v_fnma(n, v_set1((real)(FC_IS_F32 ? -2.12194440054690583e-4 : 1.90821492927058770002e-10)), r);
-    v_t q = v_set1(1);
+    v_t q = v_set1((real)inverse[FC_WORD(series)]);
     FC_UNROLL
-    for (int k = FC_WORD(series); k > 1; k--) q = v_fma(v_mul(q, r), v_set1((real)(1.0 / k)), v_set1(1));
+    for (int k = FC_WORD(series) - 1; k > 0; k--) q = v_fma(q, r, v_set1((real)inverse[k]));
     const v_t power = v_scale(v_set1(1), n);
     return v_fma(power, v_mul(q, r), v_sub(power, v_set1(1)));
 }
