@@ -32,11 +32,8 @@ cdef void filter_strip(const Job *job, const Item *item, const Packed *packed, c
 
 
 cdef void finish_filtered(const Job *job, const Item *item, const fc_filter *rows, Py_ssize_t at) noexcept nogil:
-    """Output rows of a channel that the kernel has just written; whole ones are one long row."""
-    cdef Py_ssize_t count = rows.rows, columns = rows.columns
-    if columns == rows.y_row:
-        count, columns = 1, count * columns
-    job.kernels.finish(count, columns, item.c + at * job.itemsize, rows.y_row,
+    """Output rows of a channel that the kernel has just written."""
+    job.kernels.finish(rows.rows, rows.columns, item.c + at * job.itemsize, rows.y_row,
                        residual_at(&job.end, item.image, item.group * job.outputs + item.m0, at, job.itemsize),
                        rows.y_row, job.end.kind, job.end.slope)
 

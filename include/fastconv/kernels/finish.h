@@ -73,6 +73,10 @@ FC_INLINE void FC_WORD(finish_rows)(fc_index rows, fc_index columns, real *y, fc
 static void FC_NAME(finish)(fc_index rows, fc_index columns, void *y, fc_index y_row, const void *residual,
                             fc_index r_row, int kind, double slope) {
     const v_t s = v_set1((real)slope);
+    if (y_row == columns && (r_row == columns || !residual)) { /* one long row: no rest of a vector but at its end */
+        columns *= rows;
+        rows = 1;
+    }
 #define FC_FINISH(kind)                                                                                                \
     case kind: FC_WORD(finish_rows)(rows, columns, y, y_row, residual, r_row, kind, s); break
     switch (kind) {
