@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -21,7 +23,7 @@ def as_end(activation: Activation) -> tuple[Activation, int, float]:
     name, slope = activation, SLOPE
     if isinstance(activation, tuple) and len(activation) == 2 and activation[0] == "leaky_relu":
         name, slope = activation
-        if isinstance(slope, (bool, str, bytes)) or not hasattr(type(slope), "__float__") or not isfinite(slope):
+        if not _is_slope(slope):
             raise ValueError(f"activation 'leaky_relu' takes a finite number as its slope, got {slope!r}")
     if not isinstance(name, str) or name not in NAMES:
         raise ValueError(
@@ -29,6 +31,16 @@ def as_end(activation: Activation) -> tuple[Activation, int, float]:
             f"'tanh', got {activation!r}"
         )
     return (name if slope == SLOPE else (name, float(slope))), NAMES.index(name), float(slope)
+
+
+def _is_slope(slope: Any) -> bool:
+    """Tell whether this is one real number, finite as a float."""
+    if isinstance(slope, (bool, str, bytes)) or not hasattr(type(slope), "__float__") or np.iscomplexobj(slope):
+        return False
+    try:
+        return isfinite(slope)
+    except (TypeError, OverflowError):  # an array of several; an integer beyond every float
+        return False
 
 
 def part_of(end: End, index: Any) -> End:

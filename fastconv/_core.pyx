@@ -71,6 +71,8 @@ cdef enum:
     ITEM_TILES = 16             # tiles of pixels of an item
     OUTPUT_BYTES = 1 << 20      # the part of an output that is built aside before it is interleaved
     STRIP_BYTES = 256 << 10     # a strip of padded rows: in L2; smaller ones in L1 copy more rows twice for no gain
+    FINISH_BYTES = 16 << 10     # of a filter's outputs that are finished at once, still in L1 ...
+    FILTER_ROWS = 8             # ... and whole tiles of it
     STRIP_COLUMNS = 2048        # of its outputs: shorter pieces of a row fetch slower than whole ones
     STRIP_LIMIT = 1 << 20       # a strip that cannot be cut below this is not used at all
     TAPS_BYTES = 512 << 10      # products of taps, before they are summed: half of a small L2

@@ -1,6 +1,7 @@
 """Activations and residuals: as if done afterwards, wherever the outputs are made."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -40,6 +41,38 @@ def test_as_if_done_afterwards(name, layout, isa, threads):
     np.testing.assert_array_equal(make(**more)(turned(x), residual=residual), plain + residual)
     got = make(activation="silu", **more)(turned(x), residual=residual)
     assert_close(got, SMOOTH["silu"]((plain + residual).astype(float)), "float32")
+
+
+# Sums of several blocks, all but the last of which store what is not final, and filters whose outputs are finished in
+# pieces. Operator, input, weight, settings.
+DEEP = {
+    "panels": ("conv2d", (2, 70, 9, 13), (17, 70, 3, 3), {"padding": 1}),
+    "panels, dead columns": ("conv2d", (1, 40, 9, 40), (17, 40, 3, 3), {"padding": 16, "dilation": 16}),
+    "1x1, in place": ("conv2d", (1, 600, 8, 8), (9, 600, 1, 1), {}),
+    "strips": ("conv2d", (1, 200, 9, 40), (4, 200, 3, 3), {"padding": 1}),
+    "one filter": ("conv2d", (2, 2, 25, 40), (2, 1, 19, 19), {"padding": 9, "groups": 2}),
+    "one filter of many channels": ("conv2d", (1, 90, 9, 40), (1, 90, 3, 3), {"padding": 1}),
+    "pieces": ("conv2d", (1, 2, 120, 130), (2, 1, 3, 3), {"padding": 1, "groups": 2}),
+    "pieces, apart": ("conv2d", (1, 2, 230, 130), (2, 1, 3, 3), {"padding": 3, "groups": 2, "dilation": 3}),
+    "pieces, strided": ("conv2d", (1, 2, 230, 260), (2, 1, 5, 5), {"padding": 2, "groups": 2, "stride": 2}),
+    "pieces of rows": ("conv2d", (1, 1, 9, 5000), (1, 1, 3, 3), {}),
+    "transposed": ("conv_transpose2d", (1, 300, 5, 17), (300, 21, 3, 3), {"padding": 1, "stride": 2}),
+    "transposed, one output": ("conv_transpose2d", (1, 300, 5, 17), (300, 1, 4, 4), {"padding": 1, "stride": 2}),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("name", DEEP)
+def test_outputs_are_finished_once_and_last(name, layout, dtype, isa, threads):
+    operator, shape, kernel, settings = DEEP[name]
+    turned = to_last if layout == "NHWC" else np.asarray
+    x, w = normal(1, *shape, dtype=dtype), normal(2, *kernel, dtype=dtype)
+    call = partial(getattr(fastconv, operator), turned(x), w, **settings, layout=layout, algorithm="direct")
+    plain = call()
+    residual = normal(3, *plain.shape, dtype=dtype)
+    np.testing.assert_array_equal(call(activation="relu"), EXACT["relu"](plain))
+    np.testing.assert_array_equal(call(activation="relu", residual=residual), EXACT["relu"](plain + residual))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -145,6 +178,9 @@ def test_layers_keep_and_show_their_activation():
         (["relu"], "activation must be"),
         (("leaky_relu", "steep"), "finite number as its slope, got 'steep'"),
         (("leaky_relu", float("nan")), "finite number as its slope, got nan"),
+        (("leaky_relu", np.ones(2)), "finite number as its slope, got array"),
+        (("leaky_relu", np.complex64(1)), "finite number as its slope, got"),
+        (("leaky_relu", 10**400), "finite number as its slope, got 10"),
     ],
 )
 def test_activations_that_are_none(activation, words):

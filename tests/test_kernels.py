@@ -516,6 +516,7 @@ def test_finish_far_out(kernel, guard):
         0: x,
         1: [np.nan, np.inf, 0, most, 0, 0, 1000, 0],
         2: [np.nan, 6, 0, 6, 0, 0, 6, 0],
+        3: [np.nan, np.inf, -np.inf, most, most * kernel.dtype.type(-0.25), 0, 1000, -250],
         4: [np.nan, 1, 0, 1, 0, 0.5, 1, 0],
         5: [np.nan, np.inf, 0, most, 0, 0, 1000, 0],
         6: [np.nan, 1, -1, 1, -1, 0, 1, -1],
@@ -523,10 +524,19 @@ def test_finish_far_out(kernel, guard):
     for kind, want in expected.items():
         y = guard.output(len(x), kernel.dtype)
         y[:] = x
-        kernel(1, len(x), y, 0, None, 0, kind, 0)
+        kernel(1, len(x), y, 0, None, 0, kind, 0.25)
         got = guard.take(y)
         guard.check()
         np.testing.assert_allclose(got, want, rtol=0, atol=1e-35, err_msg=str(kind))
+
+
+@every("finish")
+def test_relu_of_minus_zero_keeps_its_sign(kernel, guard):
+    y = guard.output(kernel.lanes + 1, kernel.dtype)
+    y[:] = -0.0
+    kernel(1, len(y), y, 0, None, 0, 1, 0)
+    assert np.signbit(guard.take(y)).all()
+    guard.check()
 
 
 @every("resize_row")

@@ -8,20 +8,34 @@ cdef void filter_strip(const Job *job, const Item *item, const Packed *packed, c
     whatever the dilation: with stride s and dilation d, rows s*d / gcd(s, d) of the input apart see the same taps.
     """
     cdef fc_filter rows
-    cdef Py_ssize_t unit = 1, apart = 1, h, row = output_row(job)
+    cdef Py_ssize_t unit = 1, apart = 1, h, at, count, row = output_row(job)
     cdef Py_ssize_t reach = locate_taps(job, item, packed, block, strip, &rows, &unit)
     cdef const char *bias = job.bias + (packed.bias_at + item.group) * job.itemsize if block.k0 == 0 else NULL
-    cdef char *y = item.c + (packed.group.first_phase * item.c_row + strip_column(job, strip)) * job.itemsize
+    cdef Py_ssize_t to = packed.group.first_phase * item.c_row + strip_column(job, strip)
+    cdef Py_ssize_t products = (block.c1 - block.c0) * (block.t1 - block.t0), high = strip.h1 - strip.h0
+    cdef bint final = job.end.given and not job.aside and block.k0 + products == packed.products
     apart = unit // gcd(unit, job.image.step[1])
     rows.step, rows.x_row = job.image.step[1] * apart // unit, unit * strip.row
     rows.columns, rows.y_row = strip.w1 - strip.w0, apart * row
+    if final:
+        high = max(1, FINISH_BYTES // (rows.columns * job.itemsize) // FILTER_ROWS) * FILTER_ROWS
     for h in range(min(apart, strip.h1 - strip.h0)):
-        rows.rows = ceil_div(strip.h1 - strip.h0 - h, apart)
-        job.kernels.filter(&rows, item.pixels + (reach + h * job.image.step[1]) * strip.row * job.itemsize,
-                           y + h * row * job.itemsize, bias)
-    if job.end.given and not job.aside and block.k0 + (block.c1 - block.c0) * (block.t1 - block.t0) == packed.products:
-        for h in range(strip.h1 - strip.h0):
-            finish_planes(job, item, item.m0, 1, strip_column(job, strip) + h * row, strip.w1 - strip.w0)
+        count, at = ceil_div(strip.h1 - strip.h0 - h, apart), 0
+        while at < count:
+            rows.rows = min(high, count - at)
+            job.kernels.filter(&rows, item.pixels + ((reach + h * job.image.step[1]) * strip.row
+                                                     + at * rows.step * rows.x_row) * job.itemsize,
+                               item.c + (to + h * row + at * rows.y_row) * job.itemsize, bias)
+            if final:
+                finish_filtered(job, item, &rows, to + h * row + at * rows.y_row)
+            at += high
+
+
+cdef void finish_filtered(const Job *job, const Item *item, const fc_filter *rows, Py_ssize_t at) noexcept nogil:
+    """Output rows of a channel that the kernel has just written."""
+    job.kernels.finish(rows.rows, rows.columns, item.c + at * job.itemsize, rows.y_row,
+                       residual_at(&job.end, item.image, item.group * job.outputs + item.m0, at, job.itemsize),
+                       rows.y_row, job.end.kind, job.end.slope)
 
 
 cdef Py_ssize_t locate_taps(const Job *job, const Item *item, const Packed *packed, const Block *block,
