@@ -6,6 +6,5 @@ static void FC_NAME(resize_row)(void *restrict y, const void *restrict x, const 
                                 const void *restrict w, fc_index count) {
     real *restrict to = y;
     const real *restrict from = x, *restrict weight = w;
-    for (fc_index j = 0; j < count; j++)
-        to[j] = weight[j] * from[at[j]] + weight[count + j] * from[at[count + j]];
+    for (fc_index j = 0; j < count; j++) to[j] = weight[j] * from[at[j]] + weight[count + j] * from[at[count + j]];
 }
