@@ -14,7 +14,7 @@ MODULES = [
     "fastconv",
     *(
         m.name
-        for package in (fastconv, fastconv.geometry)
+        for package in (fastconv, fastconv.geometry, fastconv.grad)
         for m in pkgutil.iter_modules(package.__path__, package.__name__ + ".")
         if "._" not in m.name and m.name != "fastconv.demo"
     ),
@@ -24,6 +24,7 @@ OPERATORS = [
     "pixel_shuffle", "pixel_unshuffle", "subpixel_conv2d",
     "max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d",
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "icnr",
+    "interpolate", "resize_conv2d", "zero_insert", "unfold", "fold",
 ]  # fmt: skip
 LAYERS = [
     "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "SubpixelConv2d",
@@ -37,10 +38,9 @@ def test_examples_run(name):
     assert failed == 0
 
 
-def test_arithmetic_page_runs():
-    failed, attempted = doctest.testfile(
-        str(Path(__file__).parents[1] / "docs" / "arithmetic.md"), module_relative=False
-    )
+@pytest.mark.parametrize("page", ["arithmetic.md", "names.md"])
+def test_pages_run(page):
+    failed, attempted = doctest.testfile(str(Path(__file__).parents[1] / "docs" / page), module_relative=False)
     assert attempted and not failed
 
 
