@@ -1,0 +1,1 @@
+"""Benchmarks tracked by airspeed velocity, the gate on exact figures, and the dashboard; see docs/benchmarks.md."""
