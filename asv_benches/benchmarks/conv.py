@@ -16,12 +16,14 @@ LAYERS = [
 
 class ConvTime(_Times):
     params = (LAYERS,)
-    pretty_name = "Standard and strided convolution: seconds"
+    pretty_name = "Convolution: seconds"
 
 
 class ConvOverPeak(_AgainstPeak):
     params = (LAYERS,)
+    pretty_name = "Convolution: over the FMA peak"
 
 
 class ConvOverTorch(_AgainstTorch):
     params = (LAYERS,)
+    pretty_name = "Convolution: over torch"

@@ -12,12 +12,14 @@ LAYERS = [
 
 class DepthwiseTime(_Times):
     params = (LAYERS,)
-    pretty_name = "Depthwise convolution: seconds"
+    pretty_name = "Depthwise: seconds"
 
 
 class DepthwiseOverPeak(_AgainstPeak):
     params = (LAYERS,)
+    pretty_name = "Depthwise: over the FMA peak"
 
 
 class DepthwiseOverTorch(_AgainstTorch):
     params = (LAYERS,)
+    pretty_name = "Depthwise: over torch"

@@ -12,12 +12,14 @@ LAYERS = [
 
 class DilatedTime(_Times):
     params = (LAYERS,)
-    pretty_name = "Dilated convolution: seconds"
+    pretty_name = "Dilated: seconds"
 
 
 class DilatedOverPeak(_AgainstPeak):
     params = (LAYERS,)
+    pretty_name = "Dilated: over the FMA peak"
 
 
 class DilatedOverTorch(_AgainstTorch):
     params = (LAYERS,)
+    pretty_name = "Dilated: over torch"

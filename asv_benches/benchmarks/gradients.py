@@ -32,6 +32,7 @@ class Gradients:
     def time_backward(self, name):
         self.backward()
 
+    time_backward.pretty_name = "Gradients: seconds"
     time_backward.version = "1"
 
     def track_backward_over_torch(self, name):
@@ -48,5 +49,6 @@ class Gradients:
         ours, torchs = seconds(self.backward, lambda: torch.autograd.grad(y, inputs, g, retain_graph=True))
         return ours / torchs
 
+    track_backward_over_torch.pretty_name = "Gradients: over torch"
     track_backward_over_torch.unit = "times torch"
     track_backward_over_torch.version = "1"

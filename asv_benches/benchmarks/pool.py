@@ -15,7 +15,9 @@ class PoolTime(_Times):
 
 class PoolOverMemcpy(_AgainstMemcpy):
     params = (LAYERS,)
+    pretty_name = "Pooling: over memcpy"
 
 
 class PoolOverTorch(_AgainstTorch):
     params = (LAYERS,)
+    pretty_name = "Pooling: over torch"

@@ -21,6 +21,7 @@ class Float64:
         (taken,) = seconds(runner(name, np.float64))
         return taken * rate / multiply_adds(name)
 
+    track_float64_over_peak.pretty_name = "float64: over its FMA peak"
     track_float64_over_peak.unit = "times the direct sum at the float64 FMA peak"
     track_float64_over_peak.version = "1"
 
@@ -45,5 +46,6 @@ class InstructionSets:
         finally:
             _core.use_isa(before)
 
+    track_time_over_peak.pretty_name = "Instruction sets: over their FMA peaks"
     track_time_over_peak.unit = "times the direct sum at the FMA peak"
     track_time_over_peak.version = "1"

@@ -11,12 +11,14 @@ LAYERS = [
 
 class ShuffleTime(_Times):
     params = (LAYERS,)
-    pretty_name = "Pixel shuffle and unshuffle: seconds"
+    pretty_name = "Shuffle: seconds"
 
 
 class ShuffleOverMemcpy(_AgainstMemcpy):
     params = (LAYERS,)
+    pretty_name = "Shuffle: over memcpy"
 
 
 class ShuffleOverTorch(_AgainstTorch):
     params = (LAYERS,)
+    pretty_name = "Shuffle: over torch"

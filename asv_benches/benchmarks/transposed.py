@@ -12,12 +12,14 @@ LAYERS = [
 
 class TransposedTime(_Times):
     params = (LAYERS,)
-    pretty_name = "Transposed and sub-pixel convolution: seconds"
+    pretty_name = "Transposed, sub-pixel: seconds"
 
 
 class TransposedOverPeak(_AgainstPeak):
     params = (LAYERS,)
+    pretty_name = "Transposed, sub-pixel: over the FMA peak"
 
 
 class TransposedOverTorch(_AgainstTorch):
     params = (LAYERS,)
+    pretty_name = "Transposed, sub-pixel: over torch"
