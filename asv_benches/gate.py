@@ -37,12 +37,18 @@ def main(arguments: list[str] | None = None) -> int:
         export(options.base, trees[0])
         copy_working_tree(trees[1])
         base, now = pool.map(lambda tree: measure(tree, names), trees)
-    print(table(base, now, options.threshold))
-    worse = [name for name in now if name in base and now[name] > base[name] * (1 + options.threshold)]
-    lost = [name for name in base if name not in now]
-    if worse or lost:
-        print(f"\nworse than {options.base}: {', '.join([*worse, *(f'{name} (is missing)' for name in lost)])}")
-    return 1 if worse or lost else 0
+    worse = []
+    for figure in ("instructions", "workspace"):
+        before, after = ({name: tree[name][figure] for name in tree} for tree in (base, now))
+        print(table(f"{figure} of a call", before, after, options.threshold), end="\n\n")
+        worse += [f"{name} ({figure})" for name in after if is_worse(before.get(name), after[name], options.threshold)]
+    worse += [f"{name} (is missing)" for name in base if name not in now]
+    print(f"worse than {options.base}: {', '.join(worse) or 'none'}")
+    return 1 if worse else 0
+
+
+def is_worse(before: int | None, after: int, threshold: float) -> bool:
+    return before is not None and after > before * (1 + threshold)
 
 
 def export(commit: str, folder: Path) -> None:
@@ -61,7 +67,7 @@ def copy_working_tree(folder: Path) -> None:
             shutil.copy2(ROOT / name, folder / name)
 
 
-def measure(tree: Path, names: tuple[str, ...]) -> dict[str, int]:
+def measure(tree: Path, names: tuple[str, ...]) -> dict[str, dict[str, int]]:
     """Build a tree in place and count; the layers and the counting are this tree's, for both."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     build = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
@@ -71,22 +77,20 @@ def measure(tree: Path, names: tuple[str, ...]) -> dict[str, int]:
     return counted.count(names, tree)
 
 
-def table(base: dict[str, int], now: dict[str, int], threshold: float) -> str:
-    """Return the counts side by side, the worst first."""
+def table(title: str, base: dict[str, int], now: dict[str, int], threshold: float) -> str:
+    """Return the figures side by side, the worst first; layers for which both are 0 are left out."""
     rows = []
     for name in {**base, **now}:
         before, after = base.get(name), now.get(name)
+        if not before and not after:
+            continue
         change = after / before - 1 if before and after else 0.0
         mark = "worse" if change > threshold else "better" if change < -threshold else ""
-        rows.append((-change, name, before, after, change, mark))
-    lines = [f"{'instructions of a call':<36} {'base':>14} {'now':>14} {'change':>9}"]
-    for _, name, before, after, change, mark in sorted(rows, key=lambda row: row[:2]):
-        numbers = (
-            f"{before or '-':>14,} {after or '-':>14,}"
-            if before and after
-            else f"{before or '-':>14} {after or '-':>14}"
-        )
-        lines.append(f"{name:<36} {numbers} {change:>+9.2%} {mark}".rstrip())
+        rows.append((-change, name, before, after, mark))
+    lines = [f"{title:<36} {'base':>14} {'now':>14} {'change':>9}"]
+    for change, name, before, after, mark in sorted(rows, key=lambda row: row[:2]):
+        sides = " ".join(f"{'-' if side is None else format(side, ','):>14}" for side in (before, after))
+        lines.append(f"{name:<36} {sides} {-change:>+9.2%} {mark}".rstrip())
     return "\n".join(lines)
 
 

@@ -99,6 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
     if shutil.which("npm") is None:
         parser.error("npm is not installed, and fetches the scripts of the pages: e.g. apt-get install npm")
     publish(output)
+    leave_out_the_empty(output)
     bring_scripts(output)
     embed_data(output)
     print(f"open {output / 'index.html'}")
@@ -107,6 +108,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def publish(output: Path) -> None:
     subprocess.run([sys.executable, "-m", "asv", "publish", "--html-dir", str(output)], cwd=HERE, check=True)
+
+
+def leave_out_the_empty(output: Path) -> None:
+    """Drop what has no result yet from the list: its graph would be an error message."""
+    index = json.loads((output / "index.json").read_text())
+    drawn = {path.stem for path in (output / "graphs").rglob("*.json")}
+    index["benchmarks"] = {name: entry for name, entry in index["benchmarks"].items() if name in drawn}
+    (output / "index.json").write_text(json.dumps(index))
 
 
 def bring_scripts(output: Path) -> None:

@@ -60,5 +60,5 @@ def test_a_planted_slowdown_is_caught(clone):
     source.write_text(text.replace(PLACE, PLANT + PLACE))
     planted = gate(clone)
     assert planted.returncode == 1, planted.stdout + planted.stderr
-    assert f"worse than HEAD: {LAYERS[0]}\n" in planted.stdout
+    assert f"worse than HEAD: {LAYERS[0]} (instructions)\n" in planted.stdout
     assert "worse" in next(line for line in planted.stdout.splitlines() if line.startswith(LAYERS[0]))

@@ -13,12 +13,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-# Below some 40 million instructions each, since callgrind runs a few million a second.
+# Eight, as many as a plot has lines; below some 40 million instructions each: callgrind runs a few million a second.
 QUICK = (
     "resnet50_3x3_64_56x56",
     "resnet50_3x3s2_128_56x56",
     "resnet50_1x1_64to256_56x56",
-    "mobilenet_dw3x3_32_112x112",
     "mobilenet_dw3x3_512_14x14",
     "context_3x3d4_64_64x64",
     "dcgan_4x4s2_256to128_16x16",
@@ -27,6 +26,7 @@ QUICK = (
 )
 ALL = (
     *QUICK,
+    "mobilenet_dw3x3_32_112x112",
     "resnet50_3x3_256_14x14",
     "wavenet_2d64_64_4096",
     "dcgan_4x4s2_64to3_32x32",
@@ -46,7 +46,9 @@ ENVIRONMENT = {
 
 
 def count(names, path=None, python=sys.executable):
-    """Return {layer: instructions of its second call}, of the fastconv that `python` finds, or that lies at `path`.
+    """Return {layer: {"instructions": of its second call, "workspace": bytes of a thread, as the layer states them}}.
+
+    Of the fastconv that `python` finds, or that lies at `path`. What states no workspace (a shuffle, say) has 0.
 
     Layers that this fastconv does not have are missing. Raises FileNotFoundError where there is no valgrind.
     """
@@ -61,7 +63,10 @@ def count(names, path=None, python=sys.executable):
             raise RuntimeError(f"counting failed:\n{done.stdout}\n{done.stderr[-2000:]}")
         have = json.loads(done.stdout.splitlines()[-1])
         # Dump 2i + 1 ends before the call of the i-th layer, dump 2i + 2 behind it.
-        return {name: total(Path(folder) / f"count.{2 * i + 2}") for i, name in enumerate(have)}
+        return {
+            name: {"instructions": total(Path(folder) / f"count.{2 * i + 2}"), "workspace": have[name]}
+            for i, name in enumerate(have)
+        }
 
 
 def total(dump):
@@ -71,28 +76,24 @@ def total(dump):
     raise ValueError(f"{dump} has no totals")
 
 
-def workspace(name):
-    """Bytes of workspace of a thread, as the layer itself states them."""
-    from layers import LAYERS, arrays, runner
-
-    layer = getattr(runner(name), "func", None)
-    if LAYERS[name][2] is None or not hasattr(layer, "describe"):
-        raise NotImplementedError("no workspace stated")
-    return layer.describe(arrays(name)[0].shape)["workspace_bytes"]
+def workspace(run, x):
+    """Bytes of workspace that the layer behind `run` states for x; 0 if it states none."""
+    describe = getattr(run.func, "describe", None)
+    return describe(x.shape).get("workspace_bytes", 0) if describe else 0
 
 
 def main(names):
     """Run under callgrind: between two marks, the second call of each layer that exists."""
-    from layers import runner
+    from layers import arrays, runner
 
-    have = []
+    have = {}
     for name in names:
         try:
             run = runner(name)
             run()
         except (AttributeError, NotImplementedError, TypeError):
             continue
-        have.append(name)
+        have[name] = workspace(run, arrays(name)[0])
         os.getppid()
         run()
         os.getppid()

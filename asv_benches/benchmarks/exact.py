@@ -1,11 +1,9 @@
 """Figures that are the same on every run: instructions and workspace."""
 
 import shutil
-import sys
-from pathlib import Path
 
 from . import counted
-from .layers import multiply_adds
+from .layers import arrays, multiply_adds, runner
 
 
 class Instructions:
@@ -26,7 +24,7 @@ class Instructions:
     def track_instructions(self, counts, name):
         if name not in counts:
             raise NotImplementedError("not counted")
-        return counts[name] / multiply_adds(name)
+        return counts[name]["instructions"] / multiply_adds(name)
 
     track_instructions.unit = "instructions per multiply-add"
     track_instructions.pretty_name = "Instructions per multiply-add (per output: shuffles, pools)"
@@ -50,11 +48,10 @@ class Workspace:
     param_names = ("layer",)
 
     def track_workspace(self, name):
-        sys.path.insert(0, str(Path(__file__).parent))
-        try:
-            return counted.workspace(name)
-        finally:
-            sys.path.pop(0)
+        stated = counted.workspace(runner(name), arrays(name)[0])
+        if not stated:
+            raise NotImplementedError("no workspace stated")
+        return stated
 
     track_workspace.unit = "bytes"
     track_workspace.pretty_name = "Workspace of one thread"
