@@ -1,7 +1,8 @@
 """Builds the one extension module, fastconv._core: Cython loops and one C unit per instruction set.
 
 The C units open their instruction set by themselves (include/fastconv/isa.h), so every file is compiled with the same
-portable flags and the wheel runs on any CPU of its architecture. FASTCONV_WERROR=1 turns warnings in our C into errors.
+portable flags and the wheel runs on any CPU of its architecture. FASTCONV_WERROR=1 turns warnings in our C into errors;
+FASTCONV_SANITIZE=address,undefined builds in the compiler's checks of memory and arithmetic (docs/robustness.md).
 """
 
 import os
@@ -19,6 +20,10 @@ LOOPS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "fastconv" / "_loops").
 # ISO C switches contraction off in one compiler and not in the other: say it. Without -fno-math-errno and the like,
 # results are what the source says; -ffast-math is never used.
 FLAGS = ["-std=c11", "-D_DEFAULT_SOURCE", "-O3", "-g0", "-ffp-contract=off", "-fvisibility=hidden", "-pthread"]
+SANITIZERS = os.environ.get("FASTCONV_SANITIZE")
+CHECKS = (
+    [f"-fsanitize={SANITIZERS}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-O1"] if SANITIZERS else []
+)
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
 
 
@@ -42,9 +47,9 @@ core = Extension(
     ["fastconv/_core.pyx", *UNITS],
     include_dirs=["include"],
     depends=[*HEADERS, "fastconv/_kernels.pxd", *LOOPS],
-    extra_compile_args=FLAGS,
-    extra_link_args=["-pthread"],
-    define_macros=[("FC_BUILD_FLAGS", '"' + " ".join(FLAGS) + '"')],
+    extra_compile_args=[*FLAGS, *CHECKS],
+    extra_link_args=["-pthread", *CHECKS],
+    define_macros=[("FC_BUILD_FLAGS", '"' + " ".join([*FLAGS, *CHECKS]) + '"')],
 )
 
 setup(

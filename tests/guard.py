@@ -93,7 +93,7 @@ class Guard:
 
     def take(self, part):
         """A copy of a part of an output; canaries in its place."""
-        copy = part.copy()
+        copy, part = part.copy(), part.view(np.uint8) if part.dtype == bool else part
         part[...] = np.frombuffer(bytes([CANARY]) * part.itemsize, part.dtype)[0]
         return copy
 

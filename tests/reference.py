@@ -5,6 +5,8 @@ phases, whichever the definition names, so that each line can be checked against
 checks these functions themselves, by hand-computed numbers and by loops over single elements.
 """
 
+import math
+
 import numpy as np
 
 
@@ -191,4 +193,35 @@ def avg_pool(x, windows, pads, count_include_pad=True, divisor=None):
         count = divisor or np.prod([len(p) for p in (padded if count_include_pad else real)])
         axes = tuple(range(2, x.ndim))
         y[(..., *output)] = x[(..., *np.ix_(*(np.array(p, int) for p in real)))].sum(axes) / count
+    return y
+
+
+def resize_matrix(size, out, mode, align=False, scale=None):
+    """Row o holds what output o takes of each input: the formulas of `fastconv.interpolate`, one by one."""
+    matrix = np.zeros((out, size))
+    for o in range(out):
+        if mode == "nearest":
+            matrix[o, min(size - 1, math.floor(o * size / out if scale is None else o / scale))] = 1
+        elif mode == "nearest-exact":
+            matrix[o, min(size - 1, math.floor((o + 0.5) * size / out if scale is None else (o + 0.5) / scale))] = 1
+        else:
+            ratio = size / out if scale is None else 1 / scale
+            place = max(0.0, (o + 0.5) * ratio - 0.5)
+            if align:
+                place = o * (size - 1) / (out - 1) if out > 1 else 0.0
+            elif size == out:
+                place = float(o)
+            at = min(math.floor(place), size - 1)
+            matrix[o, at] += 1 - (place - at)
+            matrix[o, min(at + 1, size - 1)] += place - at
+    return matrix
+
+
+def resize(x, sizes, mode, align=False, scales=None):
+    y = np.asarray(x, np.float64)
+    for axis, out in enumerate(sizes):
+        scale = None if scales is None else scales[axis]
+        y = np.moveaxis(
+            np.moveaxis(y, axis + 2, -1) @ resize_matrix(x.shape[axis + 2], out, mode, align, scale).T, -1, axis + 2
+        )
     return y

@@ -1,10 +1,10 @@
 """What comes in and goes out: memory layouts, dtypes, foreign arrays, and out= in every manner."""
 
 import itertools
-import sys
 
 import numpy as np
 import pytest
+from memory import LAYOUTS, byte_swapped
 from strategies import fill
 from tolerances import assert_same_bits
 
@@ -43,55 +43,6 @@ def convolution(request):
 
 
 # ---- layouts ---------------------------------------------------------------------------------------------------------
-
-
-def read_only(array):
-    array = array.copy()
-    array.flags.writeable = False
-    return array
-
-
-def every_second(array):
-    wide = np.full((*array.shape[:-1], 2 * array.shape[-1]), 7, array.dtype)
-    wide[..., ::2] = array
-    return wide[..., ::2]
-
-
-def reversed_axes(array):
-    backwards = (slice(None, None, -1),) * array.ndim
-    return array[backwards].copy()[backwards]
-
-
-def moved_axes(array):
-    """The last axis lies first in memory."""
-    return np.moveaxis(np.moveaxis(array, -1, 0).copy(), 0, -1)
-
-
-def misaligned(array):
-    raw = np.zeros(array.nbytes + 1, np.uint8)
-    view = raw[1:].view(array.dtype).reshape(array.shape)
-    view[...] = array
-    assert not view.flags.aligned
-    return view
-
-
-def byte_swapped(array):
-    return array.astype(array.dtype.newbyteorder("S"))
-
-
-def inside_a_frame(array):
-    return np.pad(array, 2, constant_values=7)[(slice(2, -2),) * array.ndim]
-
-
-LAYOUTS = {
-    "read-only": read_only,
-    "every second": every_second,
-    "reversed": reversed_axes,
-    "moved axes": moved_axes,
-    "Fortran order": np.asfortranarray,
-    "misaligned": misaligned,
-    "inside a frame": inside_a_frame,
-}
 
 
 @pytest.mark.parametrize("layout", [*LAYOUTS, "byte-swapped"])
@@ -482,66 +433,3 @@ def test_refused_out_is_left_alone():
     with pytest.raises(ValueError, match="weight"):
         fastconv.conv2d(X[:, :3], CONV_WEIGHT, BIAS, groups=2, out=out)
     assert (out == 5).all()
-
-
-# ---- nothing beyond the ends -----------------------------------------------------------------------------------------
-
-GUARDED = """
-import ctypes, itertools, mmap
-import numpy as np, fastconv
-from fastconv import _core
-
-PAGE = mmap.PAGESIZE
-libc = ctypes.CDLL(None, use_errno=True)
-
-def guarded(array, at_end):
-    'A copy of the array that ends right before, or begins right behind, a page that may not be touched.'
-    size = -(-array.nbytes // PAGE) * PAGE
-    area = mmap.mmap(-1, size + 2 * PAGE)
-    address = ctypes.addressof(ctypes.c_char.from_buffer(area))
-    for page in (address, address + PAGE + size):
-        assert libc.mprotect(ctypes.c_void_p(page), PAGE, 0) == 0
-    start = PAGE + (size - array.nbytes if at_end else 0)
-    copy = np.frombuffer(area, array.dtype, array.size, start).reshape(array.shape)
-    copy[...] = array
-    return copy
-
-def check(function, *arrays, **options):
-    expected = function(*arrays, **options)
-    for at_end in (True, False):
-        out = guarded(np.zeros_like(expected), at_end)
-        function(*(guarded(a, at_end) for a in arrays), **options, out=out)
-        assert out.tobytes() == expected.tobytes()
-
-rng = np.random.default_rng(0)
-SIZES = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65)
-
-def convolutions():
-    for dtype, n, m in itertools.product(("f4", "f8"), SIZES, (1, 3, 6, 15, 29)):
-        real = lambda *shape: rng.standard_normal(shape).astype(dtype)
-        x, b = real(1, 2, 3, n), real(m)
-        check(fastconv.conv2d, x, real(m, 2, 3, 3), b, padding=1, algorithm="direct")
-        check(fastconv.conv2d, x, real(m, 2, 3, 3), b, padding=1)
-        check(fastconv.conv2d, x, real(m, 2, 1, 1), b)
-        check(fastconv.conv2d, x, real(m, 2, 3, 2), b, stride=(1, 2), padding=2)
-        check(fastconv.conv2d, x, real(2 * m, 1, 3, 3), real(2 * m), padding=1, groups=2)
-        check(fastconv.conv_transpose2d, x, real(2, m, 3, 3), b, stride=2, padding=1, output_padding=1)
-        check(fastconv.subpixel_conv2d, x, real(4 * m, 2, 3, 3), real(4 * m), upscale_factor=2, padding=1)
-
-def shuffles():
-    for n, c, dtype, r in itertools.product(SIZES, (1, 3), ("u1", "u2", "f4", "f8", "c16", "V3"), (2, 3, 4, 8)):
-        shape = (1, c * r * r, 2, n)
-        raw = rng.integers(0, 256, np.prod(shape) * np.dtype(dtype).itemsize, np.uint8)
-        x = raw.view(dtype).reshape(shape)
-        for order in ("crd", "dcr"):
-            check(fastconv.pixel_shuffle, x, upscale_factor=r, order=order)
-            check(fastconv.pixel_unshuffle, fastconv.pixel_shuffle(x, r), downscale_factor=r, order=order)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="needs mprotect")
-@pytest.mark.parametrize("what", ["convolutions", "shuffles"])
-def test_nothing_is_touched_beyond_the_ends_of_any_array(what, isa, python):
-    """Inputs, weights and outputs between two unmapped pages, at every tail: a stray access kills the child."""
-    done = python(f"{GUARDED}\n_core.use_isa({isa!r})\n{what}()\nprint('done')")
-    assert done.stdout == "done\n", f"exit status {done.returncode}: {done.stderr}"

@@ -1,10 +1,10 @@
 """Every bad argument: the class of the exception, and that its message names the argument and the numbers."""
 
-import sys
 import tracemalloc
 
 import numpy as np
 import pytest
+from conditions import needs_true_memory
 
 import fastconv
 
@@ -328,7 +328,7 @@ def check(function, *arguments, **options):
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on the address space")
+@needs_true_memory
 @pytest.mark.parametrize(
     "call",
     [
@@ -354,7 +354,7 @@ def test_sizes_that_do_not_fit_raise_memory_error_and_the_process_lives_on(call,
     assert done.stdout == "MemoryError\n", f"exit status {done.returncode}: {done.stderr}"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on the address space")
+@needs_true_memory
 def test_workspace_that_does_not_fit_raises_memory_error(python):
     """All arrays exist already; memory runs out inside the call, between one size and the next."""
     done = python(f"""{LIMITED}

@@ -1,11 +1,11 @@
 """Resizing, convolving what was resized, zeros between pixels, and windows as a matrix."""
 
 import math
-import sys
 
 import numpy as np
 import pytest
 import reference
+from conditions import needs_true_memory
 from hypothesis import given
 from hypothesis import strategies as st
 from test_workspace import MARGIN, MEASURE
@@ -17,37 +17,6 @@ MODES = {1: ("nearest", "nearest-exact", "linear"), 2: ("nearest", "nearest-exac
 
 def normal(seed, *shape, dtype=np.float32):
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
-
-
-def axis_matrix(size, out, mode, align=False, scale=None):
-    """Row o holds what output o takes of each input, from the formulas of the docstring, one by one."""
-    matrix = np.zeros((out, size))
-    for o in range(out):
-        if mode == "nearest":
-            matrix[o, min(size - 1, math.floor(o * size / out if scale is None else o / scale))] = 1
-        elif mode == "nearest-exact":
-            matrix[o, min(size - 1, math.floor((o + 0.5) * size / out if scale is None else (o + 0.5) / scale))] = 1
-        else:
-            ratio = size / out if scale is None else 1 / scale
-            place = max(0.0, (o + 0.5) * ratio - 0.5)
-            if align:
-                place = o * (size - 1) / (out - 1) if out > 1 else 0.0
-            elif size == out:
-                place = float(o)
-            at = min(math.floor(place), size - 1)
-            matrix[o, at] += 1 - (place - at)
-            matrix[o, min(at + 1, size - 1)] += place - at
-    return matrix
-
-
-def expected(x, sizes, mode, align=False, scales=None):
-    y = np.asarray(x, np.float64)
-    for axis, out in enumerate(sizes):
-        scale = None if scales is None else scales[axis]
-        y = np.moveaxis(
-            np.moveaxis(y, axis + 2, -1) @ axis_matrix(x.shape[axis + 2], out, mode, align, scale).T, -1, axis + 2
-        )
-    return y
 
 
 # Sizes for which no o * size / out is a whole number but for its rounding.
@@ -69,7 +38,7 @@ SIZES = [
 def test_images(mode, size, out, dtype, isa, threads):
     align, mode = mode == "aligned", "bilinear" if mode == "aligned" else mode
     x = normal(1, 2, 3, *size, dtype=dtype)
-    want = expected(x, out, mode, align)
+    want = reference.resize(x, out, mode, align)
     for source in (x, np.repeat(x, 2, axis=2)[:, :, ::2], np.repeat(x, 2, axis=3)[..., ::2]):
         got = fastconv.interpolate(source, out, mode=mode, align_corners=align)
         assert got.dtype == dtype
@@ -84,7 +53,7 @@ def test_images(mode, size, out, dtype, isa, threads):
 def test_signals_and_volumes(ndim, mode, isa):
     x = normal(1, 2, 3, *(5, 4, 7)[:ndim])
     out = (10, 3, 30)[:ndim]
-    want = expected(x, out, mode)
+    want = reference.resize(x, out, mode)
     name = {1: "linear", 3: "trilinear"}[ndim] if mode == "linear" else mode
     np.testing.assert_allclose(fastconv.interpolate(x, out, mode=name), want, atol=1e-5)
 
@@ -96,7 +65,7 @@ def test_scale_factors(scale, mode, isa):
     scales = scale if isinstance(scale, tuple) else (scale, scale)
     out = tuple(math.floor(i * s) for i, s in zip((7, 9), scales, strict=True))
     got = fastconv.interpolate(x, scale_factor=scale, mode=mode)
-    np.testing.assert_allclose(got, expected(x, out, mode, scales=scales), atol=1e-5)
+    np.testing.assert_allclose(got, reference.resize(x, out, mode, scales=scales), atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +169,7 @@ def test_resize_conv_with_infinite_weights():
     )
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
+@needs_true_memory
 @pytest.mark.parametrize("mode", ["nearest", "bilinear"])
 def test_the_resized_image_is_never_held(mode, python):
     done = python(f"""{MEASURE}

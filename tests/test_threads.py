@@ -2,12 +2,12 @@
 
 import os
 import re
-import sys
 import threading
 import time
 
 import numpy as np
 import pytest
+from conditions import needs_fork
 from strategies import DTYPES, fill
 from tolerances import assert_same_bits
 
@@ -317,7 +317,7 @@ def run_after_fork(python, code):
     assert done.stdout == "done\n", done.stderr
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@needs_fork
 def test_a_forked_child_computes(python):
     run_after_fork(
         python,
@@ -333,7 +333,7 @@ def test_a_forked_child_computes(python):
     )
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@needs_fork
 def test_fork_while_another_thread_convolves(python):
     run_after_fork(
         python,
@@ -352,7 +352,7 @@ def test_fork_while_another_thread_convolves(python):
     )
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="this system cannot fork")
+@needs_fork
 def test_a_forked_pool_of_processes(python):
     run_after_fork(
         python,

@@ -101,6 +101,7 @@ FEW = [
     ((1, 64, 19, 17), (64, 2, 3, 4), {"stride": (1, 2), "padding": (9, 0), "dilation": (9, 3)}),
     ((2, 96, 23, 9), (96, 1, 4, 4), {"stride": (2, 3), "groups": 2}),
     ((1, 64, 700), (64, 2, 5), {"stride": (2,), "padding": 2}),
+    ((1, 64, 6, 6, 3), (64, 1, 1, 2, 1), {"stride": (4, 4, 4), "padding": 1}),  # the tap of d is not at the origin
 ]
 
 

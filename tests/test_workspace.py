@@ -1,9 +1,8 @@
 """The scratch memory of a call is a megabyte or two per thread, whatever the image: never a whole im2col matrix."""
 
-import sys
-
 import numpy as np
 import pytest
+from conditions import needs_true_memory
 
 import fastconv
 
@@ -56,7 +55,7 @@ before = high_water()
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
+@needs_true_memory
 @pytest.mark.parametrize(
     ("shape", "dtype", "weight", "call"),
     [

@@ -200,22 +200,23 @@ def resize_back(g, x, at, weight, Py_ssize_t threads):
 cdef void resize_plane_back(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
     cdef const Resize *job = <const Resize *>pointer
     cdef char *rows = job.scratch + worker * job.scratch_bytes
+    cdef char *row
     cdef const char *g = job.x + number * job.out[0] * job.out[1] * job.row_bytes
     cdef char *x = job.y + number * job.size[0] * job.size[1] * job.size[2] * job.itemsize
-    cdef Py_ssize_t d, h, i, j, at_d, at_h, none = 0
-    cdef fc_run run = fc_run(0, 1)
-    cdef double wide
-    cdef float narrow
+    cdef Py_ssize_t d, h, i, j, at_d, at_h
+    cdef double w
     memset(rows, 0, job.size[0] * job.size[1] * job.row_bytes)
     for d in range(job.out[0]):
         for h in range(job.out[1]):
             for i in range(job.rows if job.size[0] > 1 else 1):
                 for j in range(job.rows if job.size[1] > 1 else 1):
+                    w = weight_of(job, 0, i, d) * weight_of(job, 1, j, h)
                     at_d, at_h = job.at[0][i * job.out[0] + d], job.at[1][j * job.out[1] + h]
-                    wide = weight_of(job, 0, i, d) * weight_of(job, 1, j, h)
-                    narrow = <float>wide
-                    job.kernels.gemm(1, job.out[2], &narrow if job.itemsize == 4 else <const void *>&wide, &run, 1, g,
-                                     &none, rows + (at_d * job.size[1] + at_h) * job.row_bytes, 0, NULL)
+                    row = rows + (at_d * job.size[1] + at_h) * job.row_bytes
+                    if job.itemsize == 4:
+                        add_row(<float *>row, <const float *>g, <float>w, job.out[2])
+                    else:
+                        add_row(<double *>row, <const double *>g, w, job.out[2])
             g += job.row_bytes
     for h in range(job.size[0] * job.size[1]):
         for i in range(job.rows):
@@ -227,6 +228,13 @@ cdef void resize_plane_back(void *pointer, Py_ssize_t number, Py_ssize_t worker)
                              job.at[2] + i * job.out[2], job.out[2])
         x += job.size[2] * job.itemsize
         rows += job.row_bytes
+
+
+cdef void add_row(real *to, const real *values, real weight, Py_ssize_t count) noexcept nogil:
+    """Not by gemm, which reads whole vectors: `values` is the caller's array, and may end at an unmapped page."""
+    cdef Py_ssize_t i
+    for i in range(count):
+        to[i] = to[i] + weight * values[i]
 
 
 cdef void add_weighted(real *to, const real *values, const real *weight, const Py_ssize_t *places,

@@ -177,7 +177,7 @@ cdef void multiply_taps(const Taps *job, const Item *product, Py_ssize_t d, Py_s
     cdef Job products = job.products
     cdef Item item = product[0]
     cdef fc_image *image = &products.image
-    image.origin[0] = d + job.sums.image.origin[0]
+    image.origin[0] = d + job.sums.image.origin[0] + job.sums.reach.plane_offset[0]    # the one of its axis
     image.origin[1] = h + job.sums.image.origin[1] + job.sums.reach.low_h
     image.origin[2] = job.base + w
     image.grid[1], image.grid[2] = count, job.pitch
