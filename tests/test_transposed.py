@@ -19,8 +19,8 @@ def case(input_shape, weight_shape, dtype="float32", values="whole", **options):
     return Case("conv_transpose", input_shape, weight_shape, True, dtype, values, seed=1, options=options)
 
 
-def check(c):
-    c.check(c.function(*c.arrays, **c.options, algorithm="direct"))
+def check(c, algorithm="direct"):
+    c.check(c.function(*c.arrays, **c.options, algorithm=algorithm))
 
 
 @given(c=transposed_cases())
@@ -112,13 +112,13 @@ def test_few_outputs_of_many_channels(shape, weight, options, values, dtype, isa
     c = case(shape, weight, dtype, values, **options)
     _, w, b = c.arrays
     assert c.layer(w, b, **c.options).describe(shape)["algorithm"] == "direct, taps first"
-    check(c)
+    check(c, "auto")
 
 
 def test_few_outputs_at_every_edge_of_a_tile(isa):
     for size in EDGE_SIZES:
-        check(case((1, 32, 4, size), (32, 1, 4, 4), stride=(2, 2), padding=1))
-        check(case((1, 32, size, 3), (32, 1, 5, 4), stride=(2, 2)))
+        check(case((1, 32, 4, size), (32, 1, 4, 4), stride=(2, 2), padding=1), "auto")
+        check(case((1, 32, size, 3), (32, 1, 5, 4), stride=(2, 2)), "auto")
 
 
 def test_a_nan_among_many_channels_reaches_the_outputs_of_its_taps(isa, threads):
