@@ -44,6 +44,8 @@ def _is_masked(value: object) -> bool:
 
 
 def _from_dlpack(name: str, value: Any) -> NDArray[Any]:
+    if not hasattr(value, "__dlpack_device__"):
+        raise TypeError(f"{name} has __dlpack__ but no __dlpack_device__ to say where it lies")
     device, _ = value.__dlpack_device__()
     if device != _CPU:
         raise TypeError(f"{name} is on a device of DLPack type {int(device)}, expected the CPU: copy it there first")

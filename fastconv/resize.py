@@ -14,6 +14,7 @@ from ._choice import choose
 from ._config import get_num_threads
 from .geometry import (
     as_bool,
+    as_entries,
     check_bytes,
     conv_output_size,
     int_entries,
@@ -149,7 +150,7 @@ def output_sizes(
     ndim = len(shape)
     if size is not None:
         return per_axis("size", size, ndim), (None,) * ndim
-    given = tuple(scale_factor) if is_sequence(scale_factor) else (scale_factor,)  # type: ignore[arg-type]
+    given = as_entries(scale_factor)
     for scale in given:
         if isinstance(scale, (bool, str, bytes)) or not hasattr(type(scale), "__float__"):
             raise TypeError(f"scale_factor takes numbers, got {scale!r}")

@@ -32,6 +32,8 @@ def case(fuzzer, seed, number):
 
 def run_chunk(fuzzer, seed, first, end, at, findings):
     """A child's work: `at` says how far it is."""
+    if fuzzer is fuzz_arguments:
+        fuzzer.limit_memory()
     for number in range(first, end):
         at.value = number
         try:

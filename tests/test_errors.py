@@ -1,5 +1,6 @@
 """Every bad argument: the class of the exception, and that its message names the argument and the numbers."""
 
+import itertools
 import tracemalloc
 
 import numpy as np
@@ -378,6 +379,34 @@ assert np.array_equal(layer(x, out=out), expected)
 print("alive")
 """)
     assert done.stdout == "alive\n", f"exit status {done.returncode}: {done.stderr}"
+
+
+# ---- objects of no use -----------------------------------------------------------------------------------------------
+
+
+def test_an_endless_sequence_is_not_read_to_its_end():
+    for endless in (itertools.count(1), range(2**60), np.broadcast_to(1, 2**40)):
+        with pytest.raises(ValueError, match="more than 1000"):
+            fastconv.conv2d(zeros(1, 1, 5, 5), zeros(1, 1, 3, 3), stride=endless)
+    with pytest.raises(ValueError, match="more than 1000"):
+        fastconv.interpolate(zeros(1, 1, 5, 5), scale_factor=itertools.repeat(2.0))
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+def test_rows_of_rows_without_end():
+    with pytest.raises(TypeError, match="stride takes integers"):
+        fastconv.conv2d(zeros(1, 1, 5, 5), zeros(1, 1, 3, 3), stride=np.matrix([[1, 2]]))
+
+
+def test_half_a_dlpack():
+    with pytest.raises(TypeError, match="__dlpack_device__"):
+        fastconv.conv2d(type("Half", (), {"__dlpack__": lambda self: None})(), zeros(1, 1, 3, 3))
+
+
+@pytest.mark.parametrize(("ndim", "error"), [(0, ValueError), (4, ValueError), (True, TypeError), (2.0, TypeError)])
+def test_bias_gradient_of_no_axes(ndim, error):
+    with pytest.raises(error, match="ndim"):
+        fastconv.grad.bias_gradient(zeros(2, 3, 4), ndim)
 
 
 # ---- nothing is done before everything is checked --------------------------------------------------------------------

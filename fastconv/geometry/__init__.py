@@ -27,6 +27,7 @@ from .arguments import (
     Pairs,
     all_exact,
     as_bool,
+    as_entries,
     as_int,
     exact,
     int_entries,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from math import prod
 from operator import index
 from typing import Any, NamedTuple, TypeAlias
 
 MAX_SIZE = 2**63 - 1  # sizes, offsets and byte counts are signed 64-bit integers below
+MAX_ENTRIES = 1000  # of a sequence that is given where a few numbers are expected
 SAME_RULES = ("same", "same_lower")
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")  # the core's 0, 1, 2 and 3
 
@@ -32,12 +34,12 @@ def int_entries(name: str, value: Ints, minimum: int = 1) -> tuple[int, ...]:
     return tuple([as_int(name, entry, minimum) for entry in as_entries(value)])
 
 
-def exact(name: str, value: object) -> object:
+def exact(name: str, value: object, depth: int = 0) -> object:
     """Return an argument as plain ints, tuples of them or a string: a cache key in which 1.0 cannot pass for 1."""
     if type(value) is int or isinstance(value, str):
         return value
-    if is_sequence(value):
-        return tuple([exact(name, entry) for entry in as_entries(value)])
+    if is_sequence(value) and depth < 3:  # pairs per axis are the deepest; an np.matrix has rows of rows of rows ...
+        return tuple([exact(name, entry, depth + 1) for entry in as_entries(value)])
     if name == "padding_mode":
         return padding_mode_rule(value)
     return _whole(name, value)
@@ -126,7 +128,7 @@ def pool_rule(
     """Check the arguments of a pooling. A stride of None, or an empty one, is the kernel size."""
     kernel = per_axis("kernel_size", kernel_size, ndim)
     if stride is not None and is_sequence(stride):
-        stride = tuple(stride)  # type: ignore[arg-type]
+        stride = as_entries(stride)
     steps = kernel if stride is None or stride == () else per_axis("stride", stride, ndim)
     if isinstance(padding, str):
         raise ValueError(f"padding={padding!r} has no meaning for a pooling: give numbers")
@@ -158,7 +160,13 @@ def is_sequence(value: object) -> bool:
 
 
 def as_entries(value: Any) -> tuple[Any, ...]:
-    return tuple(value) if is_sequence(value) else (value,)
+    """Return the entries of a sequence, or the one that is given; an endless one is not read to its end."""
+    if not is_sequence(value):
+        return (value,)
+    entries = tuple(islice(value, MAX_ENTRIES + 1))
+    if len(entries) > MAX_ENTRIES:
+        raise ValueError(f"expected one entry per axis, got a {type(value).__name__} of more than {MAX_ENTRIES}")
+    return entries
 
 
 def spread(name: str, entries: tuple, ndim: int) -> tuple:

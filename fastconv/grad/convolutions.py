@@ -11,6 +11,7 @@ from .._arrays import as_array, dtypes, result_dtype
 from .._config import get_num_threads
 from ..geometry import (
     TransposedConvolution,
+    as_int,
     convolution,
     exact,
     int_entries,
@@ -52,6 +53,8 @@ __all__ = [
 
 def bias_gradient(grad_output: ArrayLike, ndim: int) -> NDArray[Any]:
     """Sum the gradient of an output, ([N,] O, *spatial) with `ndim` spatial axes, over all but its channels."""
+    if as_int("ndim", ndim) > 3:
+        raise ValueError(f"ndim must be 1, 2 or 3, got {ndim}")
     g = _float_array("grad_output", grad_output)
     _check_axes("grad_output", g.shape, ndim)
     result, compute = dtypes(("grad_output",), g.dtype)
