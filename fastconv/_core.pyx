@@ -15,6 +15,7 @@ The loops lie beside this file, one family each, in _loops/*.pxi; they are compi
 drawn in include/fastconv/README.md.
 """
 
+cimport cython
 from cpython.buffer cimport (
     PyBUF_SIMPLE, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )

@@ -479,8 +479,9 @@ def unfold(
     matrix = (*x.shape[:-3], x.shape[-3] * prod(kernel), prod(sizes))
     check_bytes("output", matrix, x.itemsize)
     padded = np.pad(x, (*((0, 0),) * (x.ndim - 2), *pads)) if any(map(any, pads)) else x
-    h, w = padded.strides[-2:]
-    strides = (*padded.strides[:-2], h * rates[0], w * rates[1], h * steps[0], w * steps[1])
+    # A step beyond the image is not taken: it may be 2**62, too many bytes to count.
+    steps_in = [min(step, i) for step, i in zip((*rates, *steps), padded.shape[-2:] * 2, strict=True)]
+    strides = (*padded.strides[:-2], *(step * b for step, b in zip(steps_in, padded.strides[-2:] * 2, strict=True)))
     windows = np.lib.stride_tricks.as_strided(padded, shape, strides, writeable=False)
     return np.ascontiguousarray(windows).reshape(matrix)
 

@@ -392,6 +392,12 @@ def test_an_endless_sequence_is_not_read_to_its_end():
         fastconv.interpolate(zeros(1, 1, 5, 5), scale_factor=itertools.repeat(2.0))
 
 
+def test_steps_that_are_never_taken():
+    x = np.arange(4.0).reshape(1, 2, 2)
+    assert fastconv.unfold(x, 1, dilation=2**62, stride=2**62).tolist() == [[0.0]]
+    assert fastconv.unfold(x, 2, stride=2**63 - 1).tolist() == [[0.0], [1.0], [2.0], [3.0]]
+
+
 @pytest.mark.filterwarnings("ignore:the matrix subclass")
 def test_rows_of_rows_without_end():
     with pytest.raises(TypeError, match="stride takes integers"):

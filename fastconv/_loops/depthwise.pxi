@@ -78,13 +78,15 @@ cdef class Depthwise:
     def run(self, x, y, origin, Py_ssize_t threads, int last=0, tuple end=None):
         """y = the operator of x, then its end; fastconv/plan.py says what x and y must be."""
         cdef DepthwiseJob job = self.template
-        cdef Py_buffer x_view, y_view, residual
+        cdef Lent source, target, residual
+        cdef Py_buffer *x_view
+        cdef Py_buffer *y_view
         cdef Py_ssize_t size = sizeof(float)
         self._cut(&job, x.shape, y.shape, threads)
         if job.items == 0:
             return
-        PyObject_GetBuffer(x, &x_view, PyBUF_STRIDES)
-        PyObject_GetBuffer(y, &y_view, PyBUF_STRIDES | PyBUF_WRITABLE)
+        source, target = lend(x, PyBUF_STRIDES), lend(y, PyBUF_STRIDES | PyBUF_WRITABLE)
+        x_view, y_view = &source.view, &target.view
         job.x, job.y, job.last = <const float *>x_view.buf, <float *>y_view.buf, last
         job.x_image, job.x_channel = x_view.strides[0] // size, x_view.strides[1] // size
         job.x_row = x_view.strides[3] // size
@@ -92,18 +94,12 @@ cdef class Depthwise:
         job.x_column, job.y_column = x_view.strides[4] // size if last & READS_LAST else 1, job.channels
         job.origin_h, job.origin_w = origin[1] + job.low_h, origin[2] + job.low_w
         job.end.given, job.end.residual = 0, NULL
-        try:
-            if end is not None:
-                bind_end(&job.end, end, &residual, sizeof(float))
-            job.scratch = <float *>aligned(job.scratch_size * job.threads * size)
-            with nogil:
-                fc_parallel(depthwise_band, &job, job.items, job.threads)
-            free(job.scratch)
-        finally:
-            if job.end.residual is not NULL:
-                PyBuffer_Release(&residual)
-            PyBuffer_Release(&y_view)
-            PyBuffer_Release(&x_view)
+        if end is not None:
+            residual = bind_end(&job.end, end, sizeof(float))
+        job.scratch = <float *>aligned(job.scratch_size * job.threads * size)
+        with nogil:
+            fc_parallel(depthwise_band, &job, job.items, job.threads)
+        free(job.scratch)
 
     def describe(self, x_shape, y_shape, threads=1):
         """How a call would be cut, in a dict."""

@@ -513,6 +513,22 @@ cdef void live_columns(const Job *job, Py_ssize_t offset, Py_ssize_t *lo, Py_ssi
     hi[0] = max(lo[0], min(job.grid[2], ceil_div(max(0, job.image.size[2] - at), step)))
 
 
+@cython.freelist(4)
+cdef class Lent:
+    """The memory of an array, given back when the last name of it goes, after an error too."""
+
+    cdef Py_buffer view
+
+    def __dealloc__(self):
+        PyBuffer_Release(&self.view)
+
+
+cdef Lent lend(array, int flags):
+    cdef Lent lent = Lent.__new__(Lent)
+    PyObject_GetBuffer(array, &lent.view, flags)
+    return lent
+
+
 cdef class Runner:
     """What is called with arrays."""
 
@@ -525,25 +541,15 @@ cdef class Runner:
 
         Typed memoryviews of them would take as long as a small layer.
         """
-        cdef Py_buffer from_view, to_view, residual
+        cdef Lent source = lend(x, PyBUF_STRIDES), target = lend(y, PyBUF_STRIDES | PyBUF_WRITABLE), residual
         cdef End bound
         cdef bint at_last = end is not None and self.empty is not None
         bound.given, bound.residual = 0, NULL
-        PyObject_GetBuffer(x, &from_view, PyBUF_STRIDES)
-        try:
-            PyObject_GetBuffer(y, &to_view, PyBUF_STRIDES | PyBUF_WRITABLE)
-            try:
-                if self.empty is not None:
-                    y[...] = self.empty
-                if end is not None and not at_last:
-                    bind_end(&bound, end, &residual, to_view.itemsize)
-                self._run(&from_view, &to_view, origin, threads, last, &bound)
-            finally:
-                if bound.residual is not NULL:
-                    PyBuffer_Release(&residual)
-                PyBuffer_Release(&to_view)
-        finally:
-            PyBuffer_Release(&from_view)
+        if self.empty is not None:
+            y[...] = self.empty
+        if end is not None and not at_last:
+            residual = bind_end(&bound, end, target.view.itemsize)
+        self._run(&source.view, &target.view, origin, threads, last, &bound)
         if at_last:
             finish(y, end, last & WRITES_LAST, threads)
 
@@ -560,19 +566,17 @@ cdef class Engine(Runner):
     cdef char *numbers              # biases, then weights
 
     def __cinit__(self, Cut cut, weight, bias, Py_ssize_t threads=1):
-        cdef Py_buffer view
+        cdef Lent lent
         self.cut, self.last = cut, WRITES_LAST if cut.template.strips else READS_LAST | WRITES_LAST
         if not cut.phases.complete:
             self.empty = 0 if bias is None else bias.reshape(1, -1, 1, 1, 1)
         self.numbers = <char *>aligned(cut.bias_bytes + cut.weight_bytes)
         memset(self.numbers, 0, cut.bias_bytes)
         if bias is not None:
-            PyObject_GetBuffer(bias, &view, PyBUF_SIMPLE)
-            pack_biases(cut, <const char *>view.buf, self.numbers)
-            PyBuffer_Release(&view)
-        PyObject_GetBuffer(weight, &view, PyBUF_SIMPLE)
-        self.finite = pack_weights(cut, <const char *>view.buf, self.numbers + cut.bias_bytes, threads)
-        PyBuffer_Release(&view)
+            lent = lend(bias, PyBUF_SIMPLE)
+            pack_biases(cut, <const char *>lent.view.buf, self.numbers)
+        lent = lend(weight, PyBUF_SIMPLE)
+        self.finite = pack_weights(cut, <const char *>lent.view.buf, self.numbers + cut.bias_bytes, threads)
 
     def __dealloc__(self):
         free(self.numbers)

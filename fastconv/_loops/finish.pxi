@@ -4,14 +4,16 @@ A tile, a row of a tile's outputs, or an interleaved row is finished where it wa
 kernels/finish.h. An operator some of whose outputs have no tap, or that NumPy completes, is finished as a whole.
 """
 
-cdef int bind_end(End *end, tuple given, Py_buffer *view, Py_ssize_t itemsize) except -1:
-    """From (kind, slope, residual or None); the caller releases `view` if there is a residual."""
+cdef Lent bind_end(End *end, tuple given, Py_ssize_t itemsize):
+    """From (kind, slope, residual or None); the caller holds the residual's memory, which is returned."""
+    cdef Lent lent
     end.given, end.kind, end.slope, end.residual = 1, given[0], given[1], NULL
-    if given[2] is not None:
-        PyObject_GetBuffer(given[2], view, PyBUF_STRIDES)
-        end.residual = <const char *>view.buf
-        end.image, end.channel = view.strides[0] // itemsize, view.strides[1] // itemsize
-    return 0
+    if given[2] is None:
+        return None
+    lent = lend(given[2], PyBUF_STRIDES)
+    end.residual = <const char *>lent.view.buf
+    end.image, end.channel = lent.view.strides[0] // itemsize, lent.view.strides[1] // itemsize
+    return lent
 
 
 cdef const char *residual_at(const End *end, Py_ssize_t image, Py_ssize_t channel, Py_ssize_t at,
@@ -50,20 +52,16 @@ cdef struct Finish:             # a whole array: rows of `columns`, from image t
 def finish(y, tuple end, bint last, Py_ssize_t threads):
     """Finish all of y, (N, C, D, H, W): planes, or pixels whose channels lie side by side."""
     cdef Finish job
-    cdef Py_buffer view, residual
-    PyObject_GetBuffer(y, &view, PyBUF_STRIDES | PyBUF_WRITABLE)
-    job.itemsize, job.y = y.itemsize, <char *>view.buf
+    cdef Lent target = lend(y, PyBUF_STRIDES | PyBUF_WRITABLE), residual
+    job.itemsize, job.y = y.itemsize, <char *>target.view.buf
     job.kernels = &fc_isa_table(current_isa).f32 if job.itemsize == 4 else &fc_isa_table(current_isa).f64
-    bind_end(&job.end, end, &residual, job.itemsize)
+    residual = bind_end(&job.end, end, job.itemsize)
     job.rows, job.columns = 1 if last else y.shape[1], y.shape[2] * y.shape[3] * y.shape[4]
-    job.y_image, job.y_row = view.strides[0] // job.itemsize, view.strides[1] // job.itemsize
+    job.y_image, job.y_row = target.view.strides[0] // job.itemsize, target.view.strides[1] // job.itemsize
     if last:
         job.columns *= y.shape[1]
     with nogil:
-        fc_parallel(finish_row, &job, view.shape[0] * job.rows, threads)
-    if job.end.residual is not NULL:
-        PyBuffer_Release(&residual)
-    PyBuffer_Release(&view)
+        fc_parallel(finish_row, &job, target.view.shape[0] * job.rows, threads)
 
 
 cdef void finish_row(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:

@@ -68,7 +68,7 @@ cdef class Fourier:
             Py_ssize_t threads, tuple end=None):
         """y = the convolution of x and its end, but for pairs of tiles with a NaN or an infinity, which `bad` tells."""
         cdef Waves job = self.template
-        cdef Py_buffer residual
+        cdef Lent residual
         self._cut(&job, x.shape, y.shape)
         job.origin_h, job.origin_w = origin[1], origin[2]
         job.x, job.y, job.bad = &x[0, 0, 0, 0, 0], &y[0, 0, 0, 0, 0], &bad[0, 0]
@@ -77,15 +77,11 @@ cdef class Fourier:
         threads = max(1, min(threads, job.items, FC_MAX_THREADS))
         job.end.given, job.end.residual = 0, NULL
         if end is not None:
-            bind_end(&job.end, end, &residual, sizeof(float))
+            residual = bind_end(&job.end, end, sizeof(float))
         job.scratch = <float *>aligned(job.scratch_floats * 4 * threads)
-        try:
-            with nogil:
-                fc_parallel(waves_item, &job, job.items, threads)
-        finally:
-            free(job.scratch)
-            if job.end.residual is not NULL:
-                PyBuffer_Release(&residual)
+        with nogil:
+            fc_parallel(waves_item, &job, job.items, threads)
+        free(job.scratch)
 
     def describe(self, x_shape, y_shape, Py_ssize_t threads):
         """How a call would be cut, in a dict."""

@@ -84,11 +84,11 @@ cdef struct Turn:               # [image][row][column] to [image][column][row]
 def turn(x, y, bint to_last, Py_ssize_t threads):
     """y, (N, C, D, H, W), gets the entries of x: from planes to channels last, or back. Planes are contiguous."""
     cdef Turn job
-    cdef Py_buffer from_view, to_view
+    cdef Lent source = lend(x, PyBUF_STRIDES), target = lend(y, PyBUF_STRIDES | PyBUF_WRITABLE)
+    cdef const Py_buffer *from_view = &source.view
+    cdef const Py_buffer *to_view = &target.view
     cdef Py_ssize_t n, c, pixels, size = x.itemsize
     n, c, pixels = x.shape[0], x.shape[1], x.shape[2] * x.shape[3] * x.shape[4]
-    PyObject_GetBuffer(x, &from_view, PyBUF_STRIDES)
-    PyObject_GetBuffer(y, &to_view, PyBUF_STRIDES | PyBUF_WRITABLE)
     job.kernels = &fc_isa_table(current_isa).f32 if size == 4 else &fc_isa_table(current_isa).f64
     job.source, job.target, job.itemsize = <const char *>from_view.buf, <char *>to_view.buf, size
     job.from_image, job.to_image = from_view.strides[0] // size, to_view.strides[0] // size
@@ -100,8 +100,6 @@ def turn(x, y, bint to_last, Py_ssize_t threads):
     job.row_pieces, job.column_pieces = ceil_div(job.rows, job.row_piece), ceil_div(job.columns, job.column_piece)
     with nogil:
         fc_parallel(turn_piece, &job, n * job.row_pieces * job.column_pieces, threads)
-    PyBuffer_Release(&to_view)
-    PyBuffer_Release(&from_view)
 
 
 cdef void turn_piece(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:

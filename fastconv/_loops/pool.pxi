@@ -440,15 +440,11 @@ cdef struct Scatter:
 def scatter(const int64_t[:, ::1] places, values, to, Py_ssize_t threads):
     """to[p, places[p, i]] += values[p, i]; a place of -1 is none. The caller sees to it that places lie in a plane."""
     cdef Scatter job
-    cdef Py_buffer from_view, to_view
-    PyObject_GetBuffer(values, &from_view, PyBUF_SIMPLE)
-    PyObject_GetBuffer(to, &to_view, PyBUF_SIMPLE | PyBUF_WRITABLE)
-    job.places, job.values, job.to = &places[0, 0], <const char *>from_view.buf, <char *>to_view.buf
+    cdef Lent source = lend(values, PyBUF_SIMPLE), target = lend(to, PyBUF_SIMPLE | PyBUF_WRITABLE)
+    job.places, job.values, job.to = &places[0, 0], <const char *>source.view.buf, <char *>target.view.buf
     job.count, job.size, job.itemsize = places.shape[1], to.shape[1], to.itemsize
     with nogil:
         fc_parallel(scatter_plane, &job, places.shape[0], threads)
-    PyBuffer_Release(&to_view)
-    PyBuffer_Release(&from_view)
 
 
 cdef void scatter_plane(void *pointer, Py_ssize_t plane, Py_ssize_t worker) noexcept nogil:

@@ -27,13 +27,13 @@ def resize(x, y, at, weight, Py_ssize_t factor, Py_ssize_t threads):
     factor : by which w grows, each entry standing for so many, if it does
     """
     cdef Resize job
-    cdef Py_buffer x_view, y_view
+    cdef Lent source = lend(x, PyBUF_STRIDES), target = lend(y, PyBUF_STRIDES | PyBUF_WRITABLE)
+    cdef const Py_buffer *x_view = &source.view
+    cdef const Py_buffer *y_view = &target.view
     cdef const Py_ssize_t[::1] positions
     cdef const unsigned char[::1] weights
     cdef unsigned char[16384] table
     cdef Py_ssize_t axis, items
-    PyObject_GetBuffer(x, &x_view, PyBUF_STRIDES)
-    PyObject_GetBuffer(y, &y_view, PyBUF_STRIDES | PyBUF_WRITABLE)
     job.itemsize, job.kernels, job.movers, job.table = x.itemsize, NULL, &fc_isa_table(current_isa).bytes, NULL
     if weight is not None:
         job.kernels = &fc_isa_table(current_isa).f32 if job.itemsize == 4 else &fc_isa_table(current_isa).f64
@@ -64,8 +64,6 @@ def resize(x, y, at, weight, Py_ssize_t factor, Py_ssize_t threads):
     with nogil:
         fc_parallel(resize_linear if job.kernels is not NULL else resize_nearest, &job, items, threads)
     free(job.scratch)
-    PyBuffer_Release(&y_view)
-    PyBuffer_Release(&x_view)
 
 
 cdef struct ResizedRows:               # an item: some output rows of a plane
@@ -170,13 +168,11 @@ cdef double weight_of(const Resize *job, Py_ssize_t axis, Py_ssize_t side, Py_ss
 def resize_back(g, x, at, weight, Py_ssize_t threads):
     """x, (N, C, D, H, W) and zero, gets the gradient of `resize` by its input; g is that of its output."""
     cdef Resize job
-    cdef Py_buffer g_view, x_view
+    cdef Lent source = lend(g, PyBUF_STRIDES), target = lend(x, PyBUF_STRIDES | PyBUF_WRITABLE)
     cdef const Py_ssize_t[::1] positions
     cdef const unsigned char[::1] weights
     cdef Py_ssize_t axis, planes
     kept = [(axis_at.ravel(), axis_weight.ravel().view("uint8")) for axis_at, axis_weight in zip(at, weight)]
-    PyObject_GetBuffer(g, &g_view, PyBUF_STRIDES)
-    PyObject_GetBuffer(x, &x_view, PyBUF_STRIDES | PyBUF_WRITABLE)
     job.itemsize = x.itemsize
     job.kernels = &fc_isa_table(current_isa).f32 if job.itemsize == 4 else &fc_isa_table(current_isa).f64
     for axis in range(3):
@@ -184,7 +180,7 @@ def resize_back(g, x, at, weight, Py_ssize_t threads):
         job.at[axis], job.weight[axis] = &positions[0], &weights[0]
         job.size[axis], job.out[axis] = x.shape[2 + axis], g.shape[2 + axis]
     job.rows = len(kept[0][0]) // job.out[0]                # inputs that each output reads on an axis
-    job.x, job.y = <const char *>g_view.buf, <char *>x_view.buf
+    job.x, job.y = <const char *>source.view.buf, <char *>target.view.buf
     planes = x.shape[0] * x.shape[1]
     job.row_bytes = job.out[2] * job.itemsize
     job.scratch_bytes = ceil_div(job.size[0] * job.size[1] * job.row_bytes, 64) * 64
@@ -193,8 +189,6 @@ def resize_back(g, x, at, weight, Py_ssize_t threads):
     with nogil:
         fc_parallel(resize_plane_back, &job, planes, threads)
     free(job.scratch)
-    PyBuffer_Release(&x_view)
-    PyBuffer_Release(&g_view)
 
 
 cdef void resize_plane_back(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:

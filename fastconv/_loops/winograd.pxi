@@ -261,7 +261,7 @@ cdef class Winograd:
         """
         cdef TileJob job = self.template
         cdef Job store = self.store
-        cdef Py_buffer residual
+        cdef Lent residual
         cdef Py_ssize_t bytes_of_threads, i
         self._aim(&job, x.shape, y.shape, origin)
         bind_tiles(&job, x, y, last)
@@ -270,7 +270,7 @@ cdef class Winograd:
             return []
         job.end.given, job.end.residual = 0, NULL
         if end is not None:
-            bind_end(&job.end, end, &residual, sizeof(float))
+            residual = bind_end(&job.end, end, sizeof(float))
         bytes_of_threads = job.scratch_size * job.threads * <Py_ssize_t>sizeof(float)
         job.scratch = <float *>aligned(bytes_of_threads + FC_MAX_TABLE + job.images)
         job.bad = <unsigned char *>job.scratch + bytes_of_threads + FC_MAX_TABLE
@@ -286,8 +286,6 @@ cdef class Winograd:
             return [i for i in range(job.images) if job.bad[i]]
         finally:
             free(job.scratch)
-            if job.end.residual is not NULL:
-                PyBuffer_Release(&residual)
 
     def describe(self, x_shape, y_shape, threads=1):
         """How a call would be cut: tile, item sizes and workspace, in a dict."""

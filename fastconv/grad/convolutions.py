@@ -58,7 +58,7 @@ def bias_gradient(grad_output: ArrayLike, ndim: int) -> NDArray[Any]:
     g = _float_array("grad_output", grad_output)
     _check_axes("grad_output", g.shape, ndim)
     result, compute = dtypes(("grad_output",), g.dtype)
-    g = g.astype(compute, copy=False)
+    g = np.ascontiguousarray(g, compute)  # NumPy's sums have other bits where entries lie otherwise
     rows = g.reshape(*(g.shape[:-ndim] if g.ndim == ndim + 2 else (1, *g.shape[:-ndim])), -1)
     return rows.sum(axis=2).sum(axis=0).astype(result, copy=False)
 
