@@ -1,4 +1,4 @@
-"""The same bits however the work is shared out; thread counts; fork; Python threads."""
+"""The same bits however the work is shared out; thread counts; Python threads."""
 
 import os
 import re
@@ -7,7 +7,6 @@ import time
 
 import numpy as np
 import pytest
-from conditions import needs_fork
 from strategies import DTYPES, fill
 from tolerances import assert_same_bits
 
@@ -280,91 +279,7 @@ def test_more_threads_than_work(isa):
         assert_same_bits(layer(x), expected)
 
 
-# ---- fork ------------------------------------------------------------------------------------------------------------
-
-FORK = """
-    import os, sys, threading, time, warnings
-    import numpy as np, fastconv
-    warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of any fork beside threads: the point here
-
-    fastconv.set_num_threads(2)
-    layer = fastconv.Conv2d(np.ones((32, 32, 3, 3), np.float32))
-    x = np.ones((2, 32, 64, 64), np.float32)
-    expected = layer(x)  # the pool is running now
-
-    def wait_for(child):
-        end = time.monotonic() + 30
-        while time.monotonic() < end:
-            done, status = os.waitpid(child, os.WNOHANG)
-            if done:
-                return os.waitstatus_to_exitcode(status)
-            time.sleep(0.005)
-        os.kill(child, 9)
-        os.waitpid(child, 0)
-        return "hung"
-
-    def compute_in_child():
-        child = os.fork()
-        if child == 0:
-            os._exit(0 if np.array_equal(layer(x), expected) else 3)
-        return wait_for(child)
-"""
-
-
-def run_after_fork(python, code):
-    """Run code behind the lines above, in a process of its own; it must come to its end."""
-    done = python(f"{FORK}{code}\n    print('done')")
-    assert done.stdout == "done\n", done.stderr
-
-
-@needs_fork
-def test_a_forked_child_computes(python):
-    run_after_fork(
-        python,
-        """
-    assert compute_in_child() == 0
-    assert np.array_equal(layer(x), expected)  # and the parent goes on
-    grandchild = os.fork()
-    if grandchild == 0:
-        layer(x)
-        os._exit(0 if compute_in_child() == 0 else 4)
-    assert wait_for(grandchild) == 0
-    """,
-    )
-
-
-@needs_fork
-def test_fork_while_another_thread_convolves(python):
-    run_after_fork(
-        python,
-        """
-    stop = threading.Event()
-    def keep_busy():
-        while not stop.is_set():
-            layer(x)
-    busy = threading.Thread(target=keep_busy)
-    busy.start()
-    results = [compute_in_child() for _ in range(10)]
-    stop.set()
-    busy.join()
-    assert results == [0] * 10, results
-    """,
-    )
-
-
-@needs_fork
-def test_a_forked_pool_of_processes(python):
-    run_after_fork(
-        python,
-        """
-    import multiprocessing
-    def compute(_):
-        return layer(x)
-    with multiprocessing.get_context("fork").Pool(2) as pool:
-        results = pool.map_async(compute, range(4)).get(timeout=60)
-    assert all(np.array_equal(y, expected) for y in results)
-    """,
-    )
+# ---- Python threads --------------------------------------------------------------------------------------------------
 
 
 def test_the_pool_can_be_stopped_and_starts_again(isa):
@@ -376,14 +291,11 @@ def test_the_pool_can_be_stopped_and_starts_again(isa):
             assert_same_bits(layer(x), expected)
 
 
-# ---- Python threads --------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("name", ["3x3", "transposed", "sub-pixel", "depthwise"])
-def test_eight_python_threads_share_one_layer(name, isa, threads):
+def test_sixteen_python_threads_share_one_layer(name, isa, threads):
     x, layer = road(name)
     expected = layer(x)
-    start, failures = threading.Barrier(8), []
+    start, failures = threading.Barrier(16), []
 
     def work(seed):
         try:
@@ -394,9 +306,35 @@ def test_eight_python_threads_share_one_layer(name, isa, threads):
         except BaseException as failure:  # an assertion in a thread is lost unless it is carried out
             failures.append(failure)
 
-    workers = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+    workers = [threading.Thread(target=work, args=(i,)) for i in range(16)]
     for worker in workers:
         worker.start()
+    for worker in workers:
+        worker.join()
+    assert not failures
+
+
+def test_the_number_of_threads_changes_during_calls(isa, restored):
+    x, layer = road("3x3")
+    expected, stop, failures = layer(x), threading.Event(), []
+
+    def work():
+        while not stop.is_set():
+            try:
+                assert_same_bits(layer(x), expected)
+            except BaseException as failure:
+                failures.append(failure)
+                return
+
+    workers = [threading.Thread(target=work) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for i in range(200):
+        fastconv.set_num_threads(1 + i % 5)
+        if i % 50 == 0:
+            _core.stop_threads()
+        time.sleep(0.001)
+    stop.set()
     for worker in workers:
         worker.join()
     assert not failures
