@@ -1,4 +1,4 @@
-"""The same bits however the work is shared out; thread counts; Python threads."""
+"""Thread counts, and Python threads."""
 
 import os
 import re
@@ -7,156 +7,11 @@ import time
 
 import numpy as np
 import pytest
-from strategies import DTYPES, fill
+from roads import real, road
 from tolerances import assert_same_bits
 
 import fastconv
 from fastconv import _core
-
-
-def real(seed, *shape, dtype="float32"):
-    return fill(np.random.default_rng(seed), shape, dtype, "real")
-
-
-# Every road through the engine, each large enough to be worth sharing: (input shape, a layer from weights of a dtype).
-ROADS = {
-    "3x3": ((3, 16, 40, 41), lambda w: fastconv.Conv2d(w(24, 16, 3, 3), w(24), padding=1)),
-    "3x3 direct": ((3, 16, 40, 41), lambda w: fastconv.Conv2d(w(24, 16, 3, 3), w(24), padding=1, algorithm="direct")),
-    "1x1": ((3, 64, 29, 31), lambda w: fastconv.Conv2d(w(40, 64, 1, 1), w(40))),
-    "few pixels": ((2, 128, 5, 5), lambda w: fastconv.Conv2d(w(300, 128, 3, 3), w(300), padding=1)),
-    "strided": ((3, 3, 95, 97), lambda w: fastconv.Conv2d(w(24, 3, 7, 7), w(24), stride=2, padding=3)),
-    "dilated": ((3, 16, 40, 41), lambda w: fastconv.Conv2d(w(24, 16, 3, 3), None, padding=4, dilation=(4, 3))),
-    "one output": ((3, 16, 60, 61), lambda w: fastconv.Conv2d(w(1, 16, 5, 5), w(1))),
-    "large kernel": ((3, 2, 90, 83), lambda w: fastconv.Conv2d(w(3, 2, 15, 15), w(3), padding=7)),
-    "depthwise": ((3, 48, 40, 41), lambda w: fastconv.Conv2d(w(48, 1, 3, 3), w(48), padding=1, groups=48)),
-    "grouped": ((3, 48, 40, 41), lambda w: fastconv.Conv2d(w(48, 12, 3, 3), w(48), padding=1, groups=4)),
-    "1-D": ((3, 24, 1501), lambda w: fastconv.Conv1d(w(30, 24, 9), w(30), padding="same")),
-    "3-D": ((3, 8, 12, 17, 19), lambda w: fastconv.Conv3d(w(12, 8, 3, 3, 3), w(12), padding=1)),
-    "transposed": ((3, 32, 23, 21), lambda w: fastconv.ConvTranspose2d(w(32, 24, 4, 4), w(24), stride=2, padding=1)),
-    "transposed to few": (
-        (3, 64, 23, 21),
-        lambda w: fastconv.ConvTranspose2d(w(64, 3, 4, 4), w(3), stride=2, padding=1),
-    ),
-    "transposed k2s2": ((3, 32, 23, 21), lambda w: fastconv.ConvTranspose2d(w(32, 24, 2, 2), w(24), stride=2)),
-    "sub-pixel": ((3, 32, 31, 33), lambda w: fastconv.SubpixelConv2d(w(12, 32, 3, 3), w(12), 2, padding=1)),
-}
-
-
-def road(name, dtype="float32"):
-    shape, build = ROADS[name]
-    return real(0, *shape, dtype=dtype), build(lambda *weight_shape: real(1, *weight_shape, dtype=dtype))
-
-
-# ---- the same bits ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", ROADS)
-def test_any_number_of_threads(name, dtype, isa):
-    x, layer = road(name, dtype)
-    with fastconv.threads(1):
-        expected = layer(x)
-    for count in (2, 3, 5):
-        with fastconv.threads(count):
-            assert_same_bits(layer(x), expected)
-
-
-@pytest.mark.parametrize("name", ROADS)
-def test_any_batch_split(name, isa, threads):
-    x, layer = road(name)
-    whole = layer(x)
-    for split in ([1, 2], [1], [2]):
-        assert_same_bits(np.concatenate([layer(part) for part in np.split(x, split)]), whole)
-    assert_same_bits(np.stack([layer(image) for image in x]), whole)
-
-
-@pytest.mark.parametrize("name", ROADS)
-def test_any_strides_of_the_input(name, isa):
-    x, layer = road(name)
-    expected = layer(x)
-    wide = np.full((*x.shape[:-1], 2 * x.shape[-1]), np.nan, np.float32)
-    wide[..., ::2] = x
-    backwards = tuple(slice(None, None, -1) for _ in x.shape)
-    for view in (
-        wide[..., ::2],
-        np.asfortranarray(x),
-        np.ascontiguousarray(x[backwards])[backwards],
-        np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1),  # channels last
-        np.pad(x, 1)[(slice(1, -1),) * x.ndim],
-    ):
-        assert np.array_equal(view, x)
-        assert_same_bits(layer(view), expected)
-
-
-@pytest.mark.parametrize("name", ROADS)
-def test_any_strides_of_the_output(name, isa):
-    x, layer = road(name)
-    expected = layer(x)
-    n, m, *spatial = expected.shape
-    wide = np.zeros((n, m + 3, *spatial), np.float32)
-    assert_same_bits(layer(x, out=wide[:, 2:-1]).copy(), expected)
-    assert_same_bits(layer(x, out=np.zeros(expected.shape, np.float32, order="F")).copy(), expected)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(
-    ("size", "c_in", "c_out", "kernel", "stride", "padding", "dilation", "groups"),
-    [
-        ((37, 41), 16, 24, (3, 3), (1, 1), (1, 1), (1, 1), 1),
-        ((37, 41), 16, 24, (3, 3), (2, 3), (2, 1), (1, 2), 1),
-        ((25, 70), 3, 5, (5, 4), (1, 2), (4, 3), (1, 1), 1),
-        ((37, 41), 24, 24, (3, 3), (1, 1), (2, 2), (2, 2), 24),
-        ((29, 31), 300, 14, (1, 1), (1, 1), (0, 0), (1, 1), 1),
-        ((37, 66), 16, 1, (3, 3), (1, 1), (1, 1), (1, 1), 1),
-        ((37, 66), 4, 2, (3, 3), (1, 1), (1, 1), (1, 1), 2),
-    ],
-)
-def test_any_tiling(size, c_in, c_out, kernel, stride, padding, dilation, groups, dtype, isa):
-    """Each tile from the crop that its windows see, the padding only where they reach over the edge of the image."""
-    x, w, b = (real(i, *shape, dtype=dtype) for i, shape in enumerate(
-        ((2, c_in, *size), (c_out, c_in // groups, *kernel), (c_out,))))  # fmt: skip
-    options = {"stride": stride, "dilation": dilation, "groups": groups, "algorithm": "direct"}
-    whole = fastconv.conv2d(x, w, b, padding=padding, **options)
-
-    def crop(axis, first, last):
-        """The input that outputs first .. last - 1 read on an axis, and how far they reach beyond."""
-        start = first * stride[axis] - padding[axis]
-        stop = (last - 1) * stride[axis] - padding[axis] + dilation[axis] * (kernel[axis] - 1) + 1
-        return slice(max(start, 0), min(stop, size[axis])), (max(-start, 0), max(stop - size[axis], 0))
-
-    height, width = whole.shape[2:]
-    for rows, columns in ((1, width), (5, 7), (height, 16), (8, 33)):
-        for top in range(0, height, rows):
-            for left in range(0, width, columns):
-                bottom, right = min(top + rows, height), min(left + columns, width)
-                (ys, pad_y), (xs, pad_x) = crop(0, top, bottom), crop(1, left, right)
-                tile = fastconv.conv2d(x[..., ys, xs], w, b, padding=(pad_y, pad_x), **options)
-                assert_same_bits(tile, whole[..., top:bottom, left:right].copy())
-
-
-@pytest.mark.parametrize(
-    ("kernel", "stride", "padding", "dilation"), [(4, 2, 1, 1), (3, 2, 1, 1), (2, 2, 0, 1), (3, 3, 2, 2)]
-)
-def test_any_tiling_of_a_transposed_convolution(kernel, stride, padding, dilation, isa):
-    """Rows [a, b) read the pixels ceil((a + P - d(K-1)) / S) .. floor((b - 1 + P) / S)."""
-    x, w, b = real(0, 1, 16, 19, 21), real(1, 16, 14, kernel, kernel), real(2, 14)
-    reach = dilation * (kernel - 1)
-    options = {"dilation": dilation, "algorithm": "direct"}
-    whole = fastconv.conv_transpose2d(x, w, b, stride, padding, **options)
-    height = whole.shape[2]
-    for rows in (1, 4, 7):
-        for top in range(0, height, rows):
-            bottom = min(top + rows, height)
-            first = max(min(-((reach - top - padding) // stride), (top + padding) // stride), 0)
-            last = min((bottom - 1 + padding) // stride, x.shape[2] - 1)
-            lo = top + padding - first * stride
-            full = stride * (last - first) + reach + 1
-            hi = full - lo - (bottom - top)
-            assert min(lo, hi) >= 0
-            crop = x[:, :, first : last + 1]
-            tile = fastconv.conv_transpose2d(crop, w, b, stride, ((lo, hi), (padding, padding)), **options)
-            assert_same_bits(tile, whole[:, :, top:bottom].copy())
-
 
 # ---- how many threads ------------------------------------------------------------------------------------------------
 
