@@ -26,7 +26,7 @@ FUNCTIONS = sorted(
     for function in module.__all__
     if callable(getattr(module, function)) and function not in ("set_num_threads", "threads", "show_config")
 )
-CLEAN = (TypeError, ValueError, np.exceptions.DTypePromotionError)
+CLEAN = ("TypeError", "ValueError", "DTypePromotionError")
 MOST_BYTES = 2 << 30  # of addresses beyond what the process has already
 
 
@@ -217,7 +217,7 @@ def check(case):
         except (MemoryError, Oops):
             pass
         except (TypeError, ValueError) as error:
-            if type(error) not in CLEAN:  # NumPy's AxisError and the like are about arrays the caller never saw
+            if type(error).__name__ not in CLEAN:  # an AxisError is about an array that the caller never saw
                 raise
             assert str(error), f"a {type(error).__name__} without a word"
     check_references(values, before)

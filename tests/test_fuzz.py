@@ -10,7 +10,7 @@ import fuzz_arguments
 import fuzz_calls
 import numpy as np
 import pytest
-from conditions import linux
+from conditions import linux, needs_true_memory
 
 import fastconv
 
@@ -32,7 +32,7 @@ def test_calls(part):
             raise AssertionError(f"python tests/fuzz.py again {shlex.quote(repr(case))}") from error
 
 
-@pytest.mark.skipif(not linux, reason="needs a limit on the address space")
+@needs_true_memory
 def test_arguments():
     """In a process of its own, whose memory is limited."""
     done = subprocess.run(
