@@ -150,7 +150,7 @@ def output_sizes(
     ndim = len(shape)
     if size is not None:
         return per_axis("size", size, ndim), (None,) * ndim
-    given = as_entries(scale_factor)
+    given = as_entries("scale_factor", scale_factor)
     for scale in given:
         if isinstance(scale, (bool, str, bytes)) or not hasattr(type(scale), "__float__"):
             raise TypeError(f"scale_factor takes numbers, got {scale!r}")

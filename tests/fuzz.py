@@ -1,6 +1,6 @@
 """The fuzzers' long form. Each failure is printed as one line that can be pasted back.
 
-    python tests/fuzz.py calls --cases 100000           random calls of every operator, against the reference
+    python tests/fuzz.py calls --cases 100000           random calls, against the reference
     python tests/fuzz.py arguments --cases 100000       arguments of any kind: a clean exception, or an answer
     python tests/fuzz.py again "Call(...)"              one of them once more
 
@@ -44,18 +44,27 @@ def run_chunk(fuzzer, seed, first, end, at, findings):
     at.value = end
 
 
-def watch(child, at):
-    """Wait for the child; what has become of it, if that is no good."""
+def watch(child, at, findings):
+    """Wait for the child; what it found, and what has become of it, if that is no good."""
     last, since = -1, time.monotonic()
     while child.is_alive():
+        yield from drained(findings)  # a child does not end before its findings are read
         child.join(0.2)
         if at.value != last:
             last, since = at.value, time.monotonic()
         elif time.monotonic() - since > SECONDS:
             child.kill()
             child.join()
-            return f"no answer in {SECONDS} s"
-    return f"the process ended with {child.exitcode}" if child.exitcode else None
+            yield at.value, f"no answer in {SECONDS} s"
+            return
+    yield from drained(findings)
+    if child.exitcode:
+        yield at.value, f"the process ended with {child.exitcode}"
+
+
+def drained(findings):
+    while not findings.empty():
+        yield findings.get()
 
 
 def fuzz(name, seed, cases):
@@ -68,12 +77,8 @@ def fuzz(name, seed, cases):
             end = min(cases, first + CHUNK)
             child = context.Process(target=run_chunk, args=(FUZZERS[name], seed, first, end, at, findings))
             child.start()
-            died = watch(child, at)
-            while not findings.empty():
-                yield findings.get()
-            if died:
-                yield at.value, died
-            reached = at.value + 1 if died else end
+            yield from watch(child, at, findings)
+            reached = min(at.value + 1, end)  # the next one after a case that ended the child
             bar.update(reached - first)
             first = reached
 

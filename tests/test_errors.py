@@ -386,9 +386,9 @@ print("alive")
 
 def test_an_endless_sequence_is_not_read_to_its_end():
     for endless in (itertools.count(1), range(2**60), np.broadcast_to(1, 2**40)):
-        with pytest.raises(ValueError, match="more than 1000"):
+        with pytest.raises(ValueError, match=r"stride takes one entry per axis, got a .* of more than 1000"):
             fastconv.conv2d(zeros(1, 1, 5, 5), zeros(1, 1, 3, 3), stride=endless)
-    with pytest.raises(ValueError, match="more than 1000"):
+    with pytest.raises(ValueError, match="scale_factor takes one entry per axis, got a repeat of more than 1000"):
         fastconv.interpolate(zeros(1, 1, 5, 5), scale_factor=itertools.repeat(2.0))
 
 

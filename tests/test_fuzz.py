@@ -49,7 +49,7 @@ def test_arguments():
 def test_a_case_is_what_it_prints(fuzzer):
     names = {kind.__name__: kind for kind in fuzzer.KINDS}
     for case in cases(fuzzer, "printed", 200):
-        assert repr(eval(repr(case), {**names})) == repr(case)
+        assert repr(eval(repr(case), names)) == repr(case)
 
 
 def test_a_printed_case_runs_again():

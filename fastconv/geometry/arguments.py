@@ -31,7 +31,7 @@ def as_int(name: str, value: object, minimum: int = 1) -> int:
 
 def int_entries(name: str, value: Ints, minimum: int = 1) -> tuple[int, ...]:
     """Return the entries of a sequence, or the one int, however many there are."""
-    return tuple([as_int(name, entry, minimum) for entry in as_entries(value)])
+    return tuple([as_int(name, entry, minimum) for entry in as_entries(name, value)])
 
 
 def exact(name: str, value: object, depth: int = 0) -> object:
@@ -39,7 +39,7 @@ def exact(name: str, value: object, depth: int = 0) -> object:
     if type(value) is int or isinstance(value, str):
         return value
     if is_sequence(value) and depth < 3:  # pairs per axis are the deepest; an np.matrix has rows of rows of rows ...
-        return tuple([exact(name, entry, depth + 1) for entry in as_entries(value)])
+        return tuple([exact(name, entry, depth + 1) for entry in as_entries(name, value)])
     if name == "padding_mode":
         return padding_mode_rule(value)
     return _whole(name, value)
@@ -60,7 +60,7 @@ def per_axis(name: str, value: Ints, ndim: int, minimum: int = 1) -> tuple[int, 
 
 def padding_pairs(value: PadLike, ndim: int) -> Pairs:
     """Return one ``(lo, hi)`` pair for each spatial axis out of an int, ints per axis or pairs per axis."""
-    return spread("padding", tuple([_pair(entry) for entry in as_entries(value)]), ndim)
+    return spread("padding", tuple([_pair(entry) for entry in as_entries("padding", value)]), ndim)
 
 
 def padding_rule(value: Padding, ndim: int) -> Pairs | str:
@@ -128,7 +128,7 @@ def pool_rule(
     """Check the arguments of a pooling. A stride of None, or an empty one, is the kernel size."""
     kernel = per_axis("kernel_size", kernel_size, ndim)
     if stride is not None and is_sequence(stride):
-        stride = as_entries(stride)
+        stride = as_entries("stride", stride)
     steps = kernel if stride is None or stride == () else per_axis("stride", stride, ndim)
     if isinstance(padding, str):
         raise ValueError(f"padding={padding!r} has no meaning for a pooling: give numbers")
@@ -159,13 +159,13 @@ def is_sequence(value: object) -> bool:
     return isinstance(value, (tuple, list)) or (isinstance(value, Iterable) and not isinstance(value, (str, bytes)))
 
 
-def as_entries(value: Any) -> tuple[Any, ...]:
+def as_entries(name: str, value: Any) -> tuple[Any, ...]:
     """Return the entries of a sequence, or the one that is given; an endless one is not read to its end."""
     if not is_sequence(value):
         return (value,)
     entries = tuple(islice(value, MAX_ENTRIES + 1))
     if len(entries) > MAX_ENTRIES:
-        raise ValueError(f"expected one entry per axis, got a {type(value).__name__} of more than {MAX_ENTRIES}")
+        raise ValueError(f"{name} takes one entry per axis, got a {type(value).__name__} of more than {MAX_ENTRIES}")
     return entries
 
 
@@ -180,7 +180,7 @@ def spread(name: str, entries: tuple, ndim: int) -> tuple:
 
 
 def _pair(entry: object) -> tuple[int, int]:
-    ends = [as_int("padding", end, 0) for end in as_entries(entry)]
+    ends = [as_int("padding", end, 0) for end in as_entries("padding", entry)]
     if not is_sequence(entry):
         ends *= 2
     if len(ends) != 2:

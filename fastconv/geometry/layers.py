@@ -316,7 +316,7 @@ class Resize(_Rearrangement):
         return sizes
 
     def _ratios(self, ndim: int) -> tuple[tuple[int, int], ...]:
-        return spread("scale", tuple(_ratio(entry) for entry in as_entries(self.scale)), ndim)
+        return spread("scale", tuple(_ratio(entry) for entry in as_entries("scale", self.scale)), ndim)
 
 
 def check_phases(count: int) -> None:
