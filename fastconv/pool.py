@@ -749,6 +749,6 @@ def _fill_entries(x: NDArray[Any], y: NDArray[Any], geometry: PoolGeometry, indi
     if not y.size:
         return
     least = np.array(-inf if y.dtype.kind == "f" else np.iinfo(y.dtype).min, y.dtype)
-    entries, places = np.asarray(x, y.dtype, order="C"), None if indices is None else indices.reshape(-1)
+    entries, places = np.require(x, y.dtype, "CA"), None if indices is None else indices.reshape(-1)
     data = [array.reshape(-1).view(np.uint8) for array in (entries, y, least)]
     _core.max_pool(geometry.windows, *data, places, _KINDS[y.dtype], get_num_threads())

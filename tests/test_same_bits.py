@@ -160,6 +160,7 @@ def test_gradients(dtype, isa):
         (2, np.ascontiguousarray),
         (3, np.asfortranarray),
         (1, lambda a: at_offset(a, 28)),
+        (1, misaligned),
         (1, lambda a: np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1)),  # channels last
         (2, lambda a: np.pad(a, 1)[1:-1, 1:-1, 1:-1, 1:-1]),
     ):

@@ -111,10 +111,10 @@ cdef void repeat_row(const Resize *job, char *y, const char *x) noexcept nogil:
             y[j] = x[at[j]]
     elif size == 4:
         for j in range(job.out[2]):
-            (<uint32_t *>y)[j] = (<const uint32_t *>x)[at[j]]
+            memcpy(y + j * 4, x + at[j] * 4, 4)     # one move, aligned or not: four bytes may be of any type
     elif size == 8:
         for j in range(job.out[2]):
-            (<uint64_t *>y)[j] = (<const uint64_t *>x)[at[j]]
+            memcpy(y + j * 8, x + at[j] * 8, 8)
     else:
         for j in range(job.out[2]):
             memcpy(y + j * size, x + at[j] * size, size)

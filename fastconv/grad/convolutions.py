@@ -1188,7 +1188,7 @@ def _by_weight(
     for array in (small, large):
         images = array if array.ndim == ndim + 2 else array[None]
         shape = (*images.shape[:2], *lift(images.shape[2:], 1))
-        arrays.append(np.asarray(images, compute, order="C").reshape(shape))
+        arrays.append(np.require(images, compute, "CA").reshape(shape))
     sums = np.zeros((operator.weight_shape[0], *lift(operator.kernel, 1), operator.weight_shape[1]), compute)
     steps = lift(operator.stride, 1), lift(operator.dilation, 1), lift(lo, 0)
     _core.kernel_sums(*arrays, sums, *steps, operator.groups, get_num_threads())

@@ -468,7 +468,7 @@ def interpolate_input(
         tables = [axis_tables(1, 1, None, mode, align, compute.char)] * (3 - len(tables)) + tables
         weights = [np.ones(len(at), compute) if weight is None else weight for at, weight in tables]
         lift = (slice(None), slice(None), *(None,) * (3 - len(sizes)))
-        sides = np.ascontiguousarray(g, compute)[lift], gathered[lift]
+        sides = np.require(g, compute, "CA")[lift], gathered[lift]
         _core.resize_back(*sides, [at for at, _ in tables], weights, get_num_threads())
     return gathered.astype(dtype, copy=False)
 
