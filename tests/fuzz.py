@@ -1,6 +1,7 @@
 """The fuzzers' long form. Each failure is printed as one line that can be pasted back.
 
     python tests/fuzz.py calls --cases 100000           random calls, against the reference
+    python tests/fuzz.py gradients --cases 100000       their gradients
     python tests/fuzz.py arguments --cases 100000       arguments of any kind: a clean exception, or an answer
     python tests/fuzz.py again "Call(...)"              one of them once more
 
@@ -19,9 +20,10 @@ from pathlib import Path
 
 import fuzz_arguments
 import fuzz_calls
+import fuzz_gradients
 from tqdm import tqdm
 
-FUZZERS = {"calls": fuzz_calls, "arguments": fuzz_arguments}
+FUZZERS = {"calls": fuzz_calls, "gradients": fuzz_gradients, "arguments": fuzz_arguments}
 CHUNK = 500  # cases of a child process
 SECONDS = 60  # without a case coming to its end, and it hangs
 
@@ -85,9 +87,9 @@ def fuzz(name, seed, cases):
 
 def again(text):
     """Run a case from what was printed."""
-    kinds = {kind.__name__: (kind, fuzzer) for fuzzer in FUZZERS.values() for kind in fuzzer.KINDS}
-    kind, fuzzer = kinds[text.partition("(")[0]]
-    fuzzer.check(eval(text, {kind.__name__: kind, "inf": float("inf"), "nan": float("nan")}))
+    fuzzer = next(f for f in FUZZERS.values() if f.KINDS[0].__name__ == text.partition("(")[0])
+    names = {kind.__name__: kind for kind in fuzzer.KINDS}
+    fuzzer.check(eval(text, {**names, "inf": float("inf"), "nan": float("nan")}))
 
 
 def main(arguments):

@@ -1,5 +1,5 @@
 """Random calls, right ones and wrong ones, against the plain float64 reference: convolutions of every kind, shuffles,
-pools, resizing and unfold. Gradients, fold and residuals are not drawn.
+pools, resizing and unfold. `fuzz_gradients` takes the gradients of such calls.
 
 A call is plain data and prints as Python, so that a failing one can be pasted back: `python tests/fuzz.py again`.
 Entries are small whole numbers, whose sums are exact in any order: results must be *equal* to the reference, but where
@@ -46,6 +46,7 @@ class Call(NamedTuple):
     options: dict[str, Any]
     dtype: str = "float32"
     special: float = 0.0  # the share of entries that are NaN or infinite
+    residual: bool = False
     memory: str = "plain"  # how arrays lie
     out: str | None = None  # how `out` lies, if it is given
     isa: str = "baseline"
@@ -135,7 +136,7 @@ def a_conv(rng, name="conv", axes=None):
         options["padding_mode"] = rng.choice(("reflect", "replicate", "circular"))
     if rng.random() < 0.4:
         name = {"conv": "Conv", "subpixel_conv": "SubpixelConv"}[name]
-    return Call(f"{name}{axes}d", shapes, options | more, dtype, special, **how(rng))
+    return Call(f"{name}{axes}d", shapes, options | more, dtype, special, rng.random() < 0.2, **how(rng))
 
 
 def a_subpixel(rng):
@@ -157,7 +158,7 @@ def a_conv_transpose(rng):
     dtype = rng.choice(("float32", "float32", "float64", "float16"))
     more, special = ends(rng, axes, dtype)
     name = "ConvTranspose" if rng.random() < 0.4 else "conv_transpose"
-    return Call(f"{name}{axes}d", shapes, options | more, dtype, special, **how(rng))
+    return Call(f"{name}{axes}d", shapes, options | more, dtype, special, rng.random() < 0.2, **how(rng))
 
 
 def a_shuffle(rng):
@@ -292,6 +293,8 @@ def expect_convolution(call, x, w, b):
     y = make(call, x, w, b)
     if 0 in y.shape[2:]:
         raise Nothing
+    if call.residual:
+        y = y + make_residual(call, y.shape)
     finite = np.abs(y[np.isfinite(y)])
     largest = finite.max() if finite.size else 0.0
     y = RELUS[call.options.get("activation")](y)
@@ -409,6 +412,17 @@ def make_arrays(call):
     return arrays
 
 
+def make_residual(call, shape):
+    return fill(np.random.default_rng(call.seed + 1), shape, call.dtype)
+
+
+def residual_as_given(call, shape):
+    """The same entries in the layout of the output."""
+    if call.options.get("layout"):
+        return np.ascontiguousarray(to_last(make_residual(call, (shape[0], shape[-1], *shape[1:-1]))))
+    return make_residual(call, shape)
+
+
 def invoke(call, arrays, **more):
     if call.function[0].isupper():
         x = arrays["input"]
@@ -473,10 +487,12 @@ def check(call):
             except Nothing:
                 refused(call, operands)
                 return
-            take = None
+            more, take = {}, None
+            if call.residual:
+                more["residual"] = place(residual_as_given(call, expected.shape), call.memory, guards)
             if call.out and not isinstance(expected, tuple):
-                out, take = place_out(expected, call.dtype, call.out, guards)
-            got = invoke(call, operands, **({"out": out} if take else {}))
+                more["out"], take = place_out(expected, call.dtype, call.out, guards)
+            got = invoke(call, operands, **more)
             compare(call, take() if take else got, expected, bound)
     finally:
         _core.use_isa(before)

@@ -81,6 +81,55 @@ def conv_transpose(x, w, b=None, stride=1, padding=0, output_padding=0, groups=1
     return y if b is None else y + channel_bias(b, axes)
 
 
+def conv_gradients(x, w, g, stride=1, padding=0, dilation=1, groups=1):
+    """What g, said of conv's output, says of x and of w: each product of the definition gives g to both its factors."""
+    x, w, g = (np.asarray(a, np.float64) for a in (x, w, g))
+    pads = pairs(padding, w.ndim - 2)
+    image = np.pad(x, [(0, 0), (0, 0), *pads])
+    by_image, by_w = np.zeros(image.shape), np.zeros(w.shape)
+    for group in range(groups):
+        c, m = group_slice(x.shape[1], groups, group), group_slice(w.shape[0], groups, group)
+        for tap, read in each_tap(w.shape[2:], g.shape[2:], stride, dilation):
+            at = (slice(None), c, *read)
+            by_w[(m, slice(None), *tap)] = sum_pixels(g[:, m], image[at])
+            by_image[at] += multiply_channels(w[(m, slice(None), *tap)].T, g[:, m])
+    crop = tuple(slice(lo, lo + size) for size, (lo, _) in zip(x.shape[2:], pads, strict=True))
+    return by_image[(..., *crop)], by_w
+
+
+def conv_transpose_gradients(x, w, g, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+    """The same of conv_transpose: g is read where the pixels of x were added. g's shape says its output_padding."""
+    x, w, g = (np.asarray(a, np.float64) for a in (x, w, g))
+    frame = np.pad(g, [(0, 0), (0, 0), *pairs(padding, w.ndim - 2)])
+    by_x, by_w = np.zeros(x.shape), np.zeros(w.shape)
+    for group in range(groups):
+        c, m = group_slice(x.shape[1], groups, group), group_slice(g.shape[1], groups, group)
+        for tap, read in each_tap(w.shape[2:], x.shape[2:], stride, dilation):
+            seen = frame[(slice(None), m, *read)]
+            by_w[(c, slice(None), *tap)] = sum_pixels(x[:, c], seen)
+            by_x[:, c] += multiply_channels(w[(c, slice(None), *tap)], seen)
+    return by_x, by_w
+
+
+def each_tap(kernel, outputs, stride, dilation):
+    """(tap, what all outputs read of it in a padded image)."""
+    axes = len(kernel)
+    for tap in np.ndindex(*kernel):
+        steps = zip(outputs, tap, per_axis(stride, axes), per_axis(dilation, axes), strict=True)
+        yield tap, tuple(slice(k * d, k * d + max(0, s * (o - 1) + 1), s) for o, k, s, d in steps)
+
+
+def group_slice(channels, groups, group):
+    width = channels // groups
+    return slice(group * width, (group + 1) * width)
+
+
+def sum_pixels(a, b):
+    """Sum over n and pixels of a[n, m, ...] * b[n, c, ...], for each m and c."""
+    pixels = (0, *range(2, a.ndim))
+    return np.tensordot(a, b, (pixels, pixels))
+
+
 def multiply_channels(w, x, kernel_last=False):
     """Sum over c of w[m, c] * x[n, c, ...], or of w[m, c, ...] * x[n, c]."""
     return np.einsum("mc...,nc->nm..." if kernel_last else "mc,nc...->nm...", w, x)

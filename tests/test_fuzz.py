@@ -1,4 +1,4 @@
-"""The short form of both fuzzers, in this process; `python tests/fuzz.py` is the long one."""
+"""The short form of the fuzzers, in this process; `python tests/fuzz.py` is the long one."""
 
 import random
 import shlex
@@ -8,11 +8,13 @@ from pathlib import Path
 
 import fuzz_arguments
 import fuzz_calls
+import fuzz_gradients
 import numpy as np
 import pytest
 from conditions import linux, needs_true_memory
 
 import fastconv
+from fastconv import grad
 
 FUZZ = Path(__file__).parent / "fuzz.py"
 
@@ -23,11 +25,12 @@ def cases(fuzzer, part, count):
 
 
 @pytest.mark.parametrize("part", range(8))
+@pytest.mark.parametrize("fuzzer", [fuzz_calls, fuzz_gradients])
 @pytest.mark.skipif(not linux, reason="needs mprotect")
-def test_calls(part):
-    for case in cases(fuzz_calls, part, 250):
+def test_calls(fuzzer, part):
+    for case in cases(fuzzer, part, 250):
         try:
-            fuzz_calls.check(case)
+            fuzzer.check(case)
         except Exception as error:
             raise AssertionError(f"python tests/fuzz.py again {shlex.quote(repr(case))}") from error
 
@@ -45,7 +48,7 @@ def test_arguments():
     assert "5000 cases, 0 failures" in done.stdout
 
 
-@pytest.mark.parametrize("fuzzer", [fuzz_calls, fuzz_arguments])
+@pytest.mark.parametrize("fuzzer", [fuzz_calls, fuzz_gradients, fuzz_arguments])
 def test_a_case_is_what_it_prints(fuzzer):
     names = {kind.__name__: kind for kind in fuzzer.KINDS}
     for case in cases(fuzzer, "printed", 200):
@@ -70,6 +73,25 @@ def test_a_wrong_number_is_found(monkeypatch):
     call = fuzz_calls.Call("interpolate", {"input": (1, 1, 3)}, {"size": (6,), "mode": "nearest"})
     with pytest.raises(AssertionError):
         fuzz_calls.check(call)
+
+
+@pytest.mark.parametrize(("name", "by"), [("interpolate", "input"), ("conv1d", "input"), ("conv1d", "weight")])
+def test_a_wrong_entry_of_a_gradient_is_found(name, by, monkeypatch):
+    right = getattr(grad, f"{name}_{by}")
+
+    def wrong(*arguments, **options):
+        gradient = right(*arguments, **options)
+        gradient.flat[-1] += 1e-2
+        return gradient
+
+    monkeypatch.setattr(grad, f"{name}_{by}", wrong)
+    options = {"size": (6,), "mode": "nearest"} if name == "interpolate" else {
+        "stride": (1,), "padding": 1, "dilation": (1,), "groups": 1}  # fmt: skip
+    call = fuzz_calls.Call(name, {"input": (1, 1, 3), "weight": (2, 1, 3)}, options)
+    if name == "interpolate":
+        del call.shapes["weight"]
+    with pytest.raises(AssertionError):
+        fuzz_gradients.check(fuzz_gradients.Gradient(call, by))
 
 
 def test_a_kept_reference_and_an_unclean_exception_are_found(monkeypatch):

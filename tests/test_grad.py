@@ -97,6 +97,11 @@ def test_padding_adds_nothing_where_a_gradient_is_infinite():
     np.testing.assert_array_equal(got[0, 0], [np.inf if 2 <= k <= 6 else 0 for k in range(9)])
 
 
+def test_windows_that_see_padding_alone():
+    got = grad.conv2d_input((2, 1, 1, 5), np.ones((1, 1, 3, 3)), np.ones((2, 1, 1, 4)), (2, 1), ((3, 0), (0, 1)))
+    assert_same_bits(got, np.zeros((2, 1, 1, 5)))
+
+
 def test_only_what_is_asked_for():
     x, w = np.ones((1, 1, 4)), np.ones((1, 1, 2))
     assert [a is None for a in grad.conv1d_backward(np.ones((1, 1, 3)), x, w, needs=(False, True, False))] == [1, 0, 1]

@@ -1155,7 +1155,9 @@ def _by_input(ndim: int, input_shape: tuple, weight: NDArray[Any], g: NDArray[An
     pads, reached = _conv_pads(operator, size), []
     axes = zip(size, outputs, pads, operator.kernel, operator.stride, operator.dilation, strict=True)
     for i, o, (lo, _), k, s, d in axes:
-        reached.append(max(1, min(i, s * (o - 1) + d * (k - 1) + 1 - lo)))
+        reached.append(min(i, s * (o - 1) + d * (k - 1) + 1 - lo))
+    if min(reached) <= 0:  # all windows lie in the padding before the input
+        return np.zeros(input_shape, dtype)
     transpose = getattr(transposed, f"conv_transpose{ndim}d")
     options = {"groups": operator.groups, "dilation": operator.dilation, "output_size": tuple(reached)}
     part = transpose(g, weight, None, operator.stride, pads, **options)
