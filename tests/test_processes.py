@@ -162,6 +162,8 @@ out = np.empty((images, 64, 62, 62), np.float32)
 def test_ctrl_c_is_answered_when_the_call_ends(threads, python, tmp_path):
     """The signal arrives in the middle of one of some long calls; the next call is right."""
     code = f"""{LONG}
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
 fastconv.set_num_threads({threads})
 print("now", flush=True)
 end = time.monotonic() + 60
