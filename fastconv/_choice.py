@@ -61,6 +61,9 @@ class Choice(NamedTuple):
 DIRECT = Choice("direct", why="nothing faster is known for this kernel")
 
 
+PADDED_ROWS = 1 << 20  # numbers: the most that the padded input rows of 64 outputs may have, where channels lie last
+
+
 @lru_cache(maxsize=1024)
 def choose(
     operator: Convolution | TransposedConvolution,
@@ -75,6 +78,30 @@ def choose(
     lanes : of a float32 vector of the instruction set. Products have two vectors of outputs.
     last : whether the channels of input and output lie side by side.
     """
+    choice = _choose(operator, size, compute, algorithm, lanes, last)
+    if last and choice.engine == "direct" and _rows_of_pixels(operator, lanes):
+        return choice._replace(engine="pixels")
+    return choice
+
+
+def _rows_of_pixels(operator: Convolution | TransposedConvolution, lanes: int) -> bool:
+    """Tell whether a direct convolution of channels that lie last has vectors of outputs, and neighbouring taps."""
+    if not isinstance(operator, Convolution) or len(operator.kernel) > 2 or operator.groups > 1:
+        return False
+    outputs, channels = operator.core_channels
+    *rows, columns = operator.kernel
+    wide = channels * prod(rows) * (columns + 64 * operator.stride[-1]) > PADDED_ROWS
+    return prod(operator.factor) == 1 and max(operator.dilation) == 1 and outputs >= lanes and not wide
+
+
+def _choose(
+    operator: Convolution | TransposedConvolution,
+    size: tuple[int, ...] | None,
+    compute: np.dtype[Any],
+    algorithm: str,
+    lanes: int,
+    last: bool,
+) -> Choice:
     if algorithm == "direct":
         return Choice("direct", why="asked for")
     if isinstance(operator, TransposedConvolution) and taps_first(operator):

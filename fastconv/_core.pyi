@@ -68,6 +68,21 @@ class Winograd:
     ) -> list[int]: ...
     def describe(self, x_shape: Sequence[int], y_shape: Sequence[int], threads: int = 1) -> dict[str, Any]: ...
 
+class Pixels:
+    cut: Cut
+    last: int
+    def __init__(self, cut: Cut, weight: NDArray[Any], bias: NDArray[Any] | None) -> None: ...
+    def run(
+        self,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        origin: Sequence[int],
+        threads: int,
+        last: int = 0,
+        end: tuple[int, float, NDArray[Any] | None] | None = None,
+    ) -> None: ...
+    def describe(self, x_shape: Sequence[int], y_shape: Sequence[int], threads: int = 1) -> dict[str, Any]: ...
+
 class Depthwise:
     phases: Phases
     isa: str

@@ -78,6 +78,8 @@ cdef extern from "fastconv/kernels.h" nogil:
         void (*filter)(const fc_filter *, const void *, void *, const void *) noexcept nogil
         void (*gemm)(fc_index, fc_index, const void *, const fc_run *, fc_index, const void *, const fc_index *,
                      void *, fc_index, const void *) noexcept nogil
+        void (*pixel_product)(fc_index, fc_index, const void *, fc_index, const fc_run *, fc_index, const void *,
+                              void *, fc_index, const void *) noexcept nogil
         void (*pack_block)(void *, const void *, fc_index, fc_index, fc_index, fc_index, fc_index) noexcept nogil
         void (*unpack_block)(void *, fc_index, fc_index, const void *, fc_index) noexcept nogil
         int (*winograd_weights)(void *, fc_index, const void *, const fc_index *, fc_index, fc_index, fc_index,

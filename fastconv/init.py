@@ -34,7 +34,7 @@ def icnr(
 
     Parameters
     ----------
-    weight_shape : tuple of int, (M * r^2, C / groups, *kernel)
+    weight_shape : tuple of int, ``(M * r^2, C / groups, *kernel)``
         The shape of a convolution's weight, with 1 to 3 spatial axes.
     upscale_factor : int or tuple of int
         The factor r of the shuffle that follows, or one for each spatial axis.

@@ -291,6 +291,8 @@ class _Layer:
             engine = _core.Winograd(*terms, choice.tile, get_num_threads())
             if engine.finite:
                 return _OrDirect(engine, packed)
+        if choice.engine == "pixels":
+            return _core.Pixels(_cut(operator, weight.itemsize, _core.isa(), False), weight, bias)
         if choice.engine == "depthwise":
             engine = _core.Depthwise(_terms(operator)[0], weight, bias)
             if engine.finite:

@@ -61,7 +61,7 @@ def interpolate(
 
     Parameters
     ----------
-    input : array_like, (N, C, *spatial), with one to three spatial axes
+    input : array_like, ``(N, C, *spatial)``, with one to three spatial axes
         The image, or a batch of them. "nearest" takes any dtype.
     size : int or tuple of int, optional
         The output's spatial size; a single int stands for all axes. Either this or `scale_factor` is given.
@@ -76,7 +76,7 @@ def interpolate(
 
     Returns
     -------
-    ndarray, (N, C, *size)
+    ndarray, ``(N, C, *size)``
         Of the dtype of `input`; float16 and bfloat16 are mixed in float32 and rounded once.
 
     Raises
@@ -378,14 +378,14 @@ def zero_insert(input: ArrayLike, stride: Ints) -> NDArray[Any]:
 
     Parameters
     ----------
-    input : array_like, (..., *spatial)
+    input : array_like, ``(..., *spatial)``
         Of any dtype.
     stride : int or tuple of int
         S. An int stands for the last two axes, a tuple has one for each of the last axes.
 
     Returns
     -------
-    ndarray, (..., *((size - 1) * S + 1))
+    ndarray, ``(..., *((size - 1) * S + 1))``
         Of the dtype of `input`; an empty axis stays empty.
 
     Raises

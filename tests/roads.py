@@ -39,6 +39,12 @@ ROADS = {
     ),
     "silu": ((3, 16, 40, 41), lambda w: fastconv.Conv2d(w(24, 16, 3, 3), w(24), padding=1, activation="silu")),
     "last": ((3, 40, 41, 16), lambda w: fastconv.Conv2d(w(24, 16, 3, 3), w(24), padding=1, layout="NHWC")),
+    "last, rows of pixels": (
+        (3, 40, 41, 3),
+        lambda w: fastconv.Conv2d(w(24, 3, 3, 3), w(24), padding=1, layout="NHWC", activation="relu"),
+    ),
+    "last, 1x1": ((3, 29, 31, 64), lambda w: fastconv.Conv2d(w(80, 64, 1, 1), w(80), layout="NHWC")),
+    "last, strided": ((3, 40, 41, 70), lambda w: fastconv.Conv2d(w(24, 70, 3, 3), w(24), stride=2, layout="NHWC")),
     "last, depthwise": ((3, 40, 41, 48), lambda w: fastconv.Conv2d(w(48, 1, 3, 3), w(48), groups=48, layout="NHWC")),
     "maximum": ((3, 16, 40, 41), lambda w: partial(fastconv.max_pool2d, kernel_size=3, stride=2, padding=1)),
     "average": ((3, 16, 40, 41), lambda w: partial(fastconv.avg_pool2d, kernel_size=3, stride=2, padding=1)),

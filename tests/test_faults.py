@@ -48,6 +48,8 @@ CALLS = {
     "taps first": convolution("ConvTranspose2d", (1, 64, 20, 20), (64, 3, 4, 4), stride=2, padding=1),
     "sub-pixel": convolution("SubpixelConv2d", (1, 64, 20, 20), (36, 64, 3, 3), 3, padding=1),
     "last": convolution("Conv2d", (1, 30, 31, 20), (30, 20, 3, 3), layout="NHWC", activation="silu"),
+    "last, pixels": convolution("Conv2d", (2, 30, 31, 20), (30, 20, 3, 3), layout="NHWC", padding=1, stride=2,
+                                residual=(2, 15, 16, 30)),
     "last, winograd": convolution("Conv2d", (1, 28, 28, 64), (64, 64, 3, 3), layout="NHWC", padding=1),
     "last, depthwise": convolution("Conv2d", (1, 14, 14, 64), (64, 1, 3, 3), layout="NHWC", padding=1, groups=64),
     "panels, residual": convolution("Conv2d", (1, 20, 19, 33), (30, 20, 3, 3), padding=1, algorithm="direct",

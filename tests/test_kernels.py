@@ -50,6 +50,7 @@ SIGNATURES = {
     "pack_strip": (None, POINTER, INDEX, INDEX, POINTER, INDEX, INDEX, INDEX, INDEX, INDEX, INDEX),
     "filter": (None, POINTER, POINTER, POINTER, POINTER),
     "gemm": (None, INDEX, INDEX, POINTER, POINTER, INDEX, POINTER, POINTER, POINTER, INDEX, POINTER),
+    "pixel_product": (None, INDEX, INDEX, POINTER, INDEX, POINTER, INDEX, POINTER, POINTER, INDEX, POINTER),
     "fft": (INT, POINTER, POINTER, INDEX, INDEX, INDEX, POINTER, INT),
     "fma_peak": (INDEX, INDEX, POINTER),
     "finish": (None, INDEX, INDEX, POINTER, INDEX, POINTER, INDEX, INT, DOUBLE),
@@ -85,6 +86,7 @@ class Kernel:
     """A kernel of one instruction set, called with arrays where it takes addresses."""
 
     def __init__(self, isa, name):
+        self.isa, self.name = isa, name
         element, _, self.family = name.partition("_")
         table = _core.kernels(isa)
         self.function = ctypes.CFUNCTYPE(*SIGNATURES[self.family])(table[name])
@@ -199,6 +201,61 @@ def test_gemm_has_the_same_bits_in_any_tile(kernel, guard, rng):
         assert_same_bits(got, single[top, tile])
         got = gemm(kernel, guard, a[:, top], panel[:, tile], [(0, length)], bias[top], None)
         assert_same_bits(got, single[top, tile])
+
+
+# ---------------------------------------------------------------------------------------------- rows of pixels
+
+
+def pixel_product(kernel, guard, pixels, step, runs, weights, bias, before, gap=0):
+    """c from a row of numbers that the tile's rows read `step` apart, and weights[k', n]."""
+    rows, columns = (len(pixels) - max(first + count for first, count in runs)) // step + 1, weights.shape[1]
+    width = kernel.lanes if columns <= kernel.lanes else 2 * kernel.lanes
+    b = np.full((len(weights), width), np.nan, kernel.dtype)
+    b[:, :columns] = weights
+    flat = guard.output((rows - 1) * (columns + gap) + columns, kernel.dtype)
+    c = strided(flat, (rows, columns), columns + gap, 1)
+    if bias is None:
+        c[...] = before
+    runs_in = guard.input(np.array(runs, np.dtype(Run)))
+    start = None if bias is None else guard.input(bias)
+    a = guard.input(pixels)
+    kernel(rows, columns, a, step, runs_in, len(runs), guard.input(b), flat, columns + gap, start)
+    got = guard.take(c)
+    guard.check()
+    return got
+
+
+@every("pixel_product")
+@pytest.mark.parametrize("runs", [[(0, 1)], [(0, 9)], [(0, 3), (5, 3), (20, 3)], [(3, 200), (300, 56)]], ids=str)
+def test_pixel_product(kernel, guard, rng, runs):
+    """Tiles of every height, all widths about whole vectors; rows overlap where the step is shorter than the runs."""
+    live, reach = live_rows(runs), max(first + count for first, count in runs)
+    for rows, step in product(range(1, kernel.rows + 1), (1, 3, 64)):
+        for columns in tails(kernel.lanes, 2)[:-1]:
+            pixels = np.full((rows - 1) * step + reach, np.nan, kernel.dtype)
+            seen = np.arange(rows)[:, None] * step + live
+            pixels[seen] = whole_numbers(rng, seen.shape, kernel.dtype)
+            weights = whole_numbers(rng, (len(live), columns), kernel.dtype)
+            bias, before = (whole_numbers(rng, shape, kernel.dtype) for shape in (columns, (rows, columns)))
+            sums = pixels[seen].astype(float) @ weights
+            got = pixel_product(kernel, guard, pixels, step, runs, weights, bias, None, gap=columns % 3)
+            assert_same_bits(got, (sums + bias).astype(kernel.dtype))
+            got = pixel_product(kernel, guard, pixels, step, runs, weights, None, before, gap=columns % 2)
+            assert_same_bits(got, (sums + before).astype(kernel.dtype))
+
+
+@every("pixel_product")
+def test_pixel_product_has_the_bits_of_gemm(kernel, guard, rng):
+    other = Kernel(kernel.isa, kernel.name.replace("pixel_product", "gemm"))
+    runs, count, columns = [(0, 60), (77, 50)], 110, 2 * kernel.lanes
+    pixels = rng.standard_normal((kernel.rows - 1) * 40 + 127).astype(kernel.dtype)
+    weights, bias = (rng.standard_normal(shape).astype(kernel.dtype) for shape in ((count, columns), columns))
+    panel = pixels[np.arange(kernel.rows)[:, None] * 40 + live_rows(runs)].T
+    got = pixel_product(kernel, guard, pixels, 40, runs, weights, bias, None)
+    for n in range(0, columns, kernel.rows):
+        part = np.s_[n : n + kernel.rows]
+        want = gemm(other, guard, weights[:, part], panel, [(0, count)], bias[part], None)
+        assert_same_bits(np.ascontiguousarray(got[:, part].T), want)
 
 
 # ---------------------------------------------------------------------------------------------- filter

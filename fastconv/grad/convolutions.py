@@ -52,7 +52,7 @@ __all__ = [
 
 
 def bias_gradient(grad_output: ArrayLike, ndim: int) -> NDArray[Any]:
-    """Sum the gradient of an output, ([N,] O, *spatial) with `ndim` spatial axes, over all but its channels."""
+    """Sum the gradient of an output, ``([N,] O, *spatial)`` with `ndim` spatial axes, over all but its channels."""
     if as_int("ndim", ndim) > 3:
         raise ValueError(f"ndim must be 1, 2 or 3, got {ndim}")
     g = _float_array("grad_output", grad_output)

@@ -313,7 +313,7 @@ def adaptive_avg_pool1d_input(input_size: Ints, grad_output: ArrayLike) -> NDArr
     ----------
     input_size : tuple of int
         The full shape of the input, ([N,] C, W).
-    grad_output : array_like, ([N,] C, *output_size)
+    grad_output : array_like, ``([N,] C, *output_size)``
         The derivative by the output.
 
     Returns
@@ -347,7 +347,7 @@ def adaptive_avg_pool2d_input(input_size: Ints, grad_output: ArrayLike) -> NDArr
     ----------
     input_size : tuple of int
         The full shape of the input, ([N,] C, H, W).
-    grad_output : array_like, ([N,] C, *output_size)
+    grad_output : array_like, ``([N,] C, *output_size)``
         The derivative by the output.
 
     Returns
@@ -381,7 +381,7 @@ def adaptive_avg_pool3d_input(input_size: Ints, grad_output: ArrayLike) -> NDArr
     ----------
     input_size : tuple of int
         The full shape of the input, ([N,] C, D, H, W).
-    grad_output : array_like, ([N,] C, *output_size)
+    grad_output : array_like, ``([N,] C, *output_size)``
         The derivative by the output.
 
     Returns
@@ -420,8 +420,8 @@ def interpolate_input(
     Parameters
     ----------
     input_size : tuple of int
-        The full shape of the input, (N, C, *spatial).
-    grad_output : array_like, (N, C, *size)
+        The full shape of the input, ``(N, C, *spatial)``.
+    grad_output : array_like, ``(N, C, *size)``
         The derivative by the output, whose shape tells the size.
     scale_factor : number or tuple of numbers, optional
         If `interpolate` was given one.

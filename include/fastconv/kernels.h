@@ -94,6 +94,10 @@ typedef void fc_filter_fn(const fc_filter *filter, const void *x, void *y, const
 typedef void fc_gemm_fn(fc_index rows, fc_index columns, const void *a, const fc_run *runs, fc_index n_runs,
                         const void *b, const fc_index *b_row, void *c, fc_index c_stride, const void *bias);
 
+/* kernels/pixels.h: c[r][n] = start[r][n] + sum_k a[r][k] * b[k][n], rows of a the runs of a pixel. */
+typedef void fc_pixel_product_fn(fc_index rows, fc_index columns, const void *a, fc_index a_row, const fc_run *runs,
+                                 fc_index n_runs, const void *b, void *c, fc_index c_row, const void *bias);
+
 /* kernels/blocks.h: block[p][i] = row i of `rows`, from position `first` on; and back. */
 typedef void fc_pack_block_fn(void *block, const void *rows, fc_index channel, fc_index channels, fc_index width,
                               fc_index first, fc_index count);

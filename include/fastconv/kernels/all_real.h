@@ -6,6 +6,7 @@
 #include "fastconv/kernels/lanes.h"
 #include "fastconv/kernels/panel.h"
 #include "fastconv/kernels/peak.h"
+#include "fastconv/kernels/pixels.h"
 #include "fastconv/kernels/filter.h"
 #include "fastconv/kernels/pool.h"
 #include "fastconv/kernels/resize.h"

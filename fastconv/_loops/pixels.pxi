@@ -1,0 +1,258 @@
+"""Convolutions of images whose channels lie side by side (NHWC), by products whose rows are pixels.
+
+The channels of neighbouring taps are one run of the image, so that no pixel is packed, turned or gathered; outputs are
+stored as they lie. Where taps leave the image, its rows are copied with their padding around them, all channels at
+once. The blocks of the sum are those of the cut: the sums are those of direct.pxi, bit for bit.
+"""
+
+cdef enum:
+    PIXELS_BYTES = 256 << 10    # of the padded rows of an item
+    PIXELS_OF_ITEM = 448        # outputs: 32 tiles of 14
+
+
+cdef struct PixelJob:
+    const fc_real_kernels *kernels
+    const Packed *packed                                    # how the sum is cut
+    Py_ssize_t itemsize, channels, outputs
+    Py_ssize_t width, panels, padded                        # outputs of a panel, but for the last one; and of all
+    const char *weights                                     # [block][panel][product][output]
+    const char *bias
+    Py_ssize_t step_h, step_w, low_h, low_w, span_h, span_w
+    int border
+    End end
+
+    const char *x
+    char *y
+    Py_ssize_t x_image, x_row, x_column, y_image            # strides in elements
+    Py_ssize_t height, width_in, origin_h, origin_w, out_h, out_w
+    int in_place                                            # no tap leaves the image
+    Py_ssize_t images, rows, columns, row_blocks, column_blocks, panel_ranges, items, threads
+    Py_ssize_t strip_row, list_at, scratch_bytes            # of a worker's scratch
+    char *scratch
+
+
+cdef class Pixels(Runner):
+    """A convolution with its weights packed for rows of pixels. Immutable; threads may share it."""
+
+    cdef readonly Cut cut
+    cdef PixelJob template
+    cdef char *numbers              # biases, then weights
+
+    def __cinit__(self, Cut cut, weight, bias):
+        cdef PixelJob *job = &self.template
+        cdef const Job *direct = &cut.template
+        cdef Lent lent = lend(weight, PyBUF_SIMPLE), lent_bias
+        cdef Py_ssize_t size, lanes
+        self.cut, self.last = cut, READS_LAST | WRITES_LAST
+        job.kernels, job.packed, job.itemsize, job.border = direct.kernels, cut.packed, direct.itemsize, direct.border
+        lanes = direct.kernels.lanes
+        job.channels, job.outputs, job.width = direct.channels, direct.outputs, 2 * lanes
+        job.panels, job.padded = ceil_div(job.outputs, job.width), ceil_div(job.outputs, lanes) * lanes
+        job.step_h, job.step_w = direct.image.step[1], direct.image.step[2]
+        job.low_h, job.low_w = direct.reach.low_h, direct.reach.low_w
+        job.span_h, job.span_w = direct.reach.span_h, direct.reach.span_w
+        size = job.padded * (1 + job.packed.products) * job.itemsize
+        self.numbers = <char *>aligned(size)
+        memset(self.numbers, 0, size)
+        job.bias, job.weights = self.numbers, self.numbers + job.padded * job.itemsize
+        if bias is not None:
+            lent_bias = lend(bias, PyBUF_SIMPLE)
+            memcpy(self.numbers, lent_bias.view.buf, job.outputs * job.itemsize)
+        with nogil:
+            pack_pixel_weights(job, <const char *>lent.view.buf, self.numbers + job.padded * job.itemsize)
+
+    def __dealloc__(self):
+        free(self.numbers)
+
+    cdef int _run(self, const Py_buffer *x, const Py_buffer *y, origin, Py_ssize_t threads, int last,
+                  const End *end) except -1:
+        cdef PixelJob job = self.template
+        cdef Py_ssize_t size = job.itemsize
+        job.end, job.x, job.y = end[0], <const char *>x.buf, <char *>y.buf
+        job.x_image, job.x_row, job.x_column = x.strides[0] // size, x.strides[3] // size, x.strides[4] // size
+        job.y_image = y.strides[0] // size
+        job.images, job.height, job.width_in, job.out_h, job.out_w = (x.shape[0], x.shape[3], x.shape[4], y.shape[3],
+                                                                      y.shape[4])
+        job.origin_h, job.origin_w = origin[1] + job.low_h, origin[2] + job.low_w
+        self._cut_work(&job, threads)
+        if job.items == 0:
+            return 0
+        job.scratch = <char *>aligned(job.scratch_bytes * job.threads)
+        with nogil:
+            fc_parallel(pixels_item, &job, job.items, job.threads)
+        free(job.scratch)
+        return 0
+
+    cdef int _cut_work(self, PixelJob *job, Py_ssize_t threads) except -1:
+        """Items: a range of panels of outputs, for a piece of some output rows."""
+        cdef Py_ssize_t products = job.images * job.out_h * job.out_w * job.outputs * job.packed.products, wanted, bytes
+        job.in_place = (job.origin_h >= 0 and job.origin_w >= 0
+                        and job.origin_h + (job.out_h - 1) * job.step_h + job.span_h < job.height
+                        and job.origin_w + (job.out_w - 1) * job.step_w + job.span_w < job.width_in)
+        if (job.in_place and job.packed.group.taps == 1 and job.step_h == job.step_w == 1
+                and job.x_row == job.width_in * job.x_column and job.out_w == job.width_in):
+            job.out_w, job.out_h = job.out_w * job.out_h, min(1, job.out_h)     # one long row
+        job.threads = max(1, min(threads, FC_MAX_THREADS, 1 + products // SERIAL_PRODUCTS))
+        wanted = 4 * job.threads if job.threads > 1 else 1
+        job.columns, job.rows, job.panel_ranges = max(1, min(job.out_w, PIXELS_OF_ITEM)), 1, 1
+        bytes = job.channels * job.itemsize
+        while job.columns > 64 and self._strip_bytes(job, 1) > PIXELS_BYTES:
+            job.columns = ceil_div(job.columns, 2)
+        while (job.rows < job.out_h and 2 * job.rows * job.columns <= 2 * PIXELS_OF_ITEM
+               and (job.in_place or self._strip_bytes(job, 2 * job.rows) <= PIXELS_BYTES)):
+            job.rows *= 2
+        job.rows = max(1, min(job.rows, job.out_h))
+        job.column_blocks = ceil_div(job.out_w, job.columns)
+        while job.rows > 1 and job.images * job.column_blocks * ceil_div(job.out_h, job.rows) < wanted:
+            job.rows = ceil_div(job.rows, 2)
+        job.row_blocks = ceil_div(job.out_h, job.rows)
+        while (job.column_blocks * 4 * job.kernels.rows < job.out_w
+               and job.images * job.column_blocks * job.row_blocks < wanted):
+            job.column_blocks += 1
+        job.columns = ceil_div(job.out_w, max(1, job.column_blocks))
+        while (job.panel_ranges < job.panels
+               and job.images * job.column_blocks * job.row_blocks * job.panel_ranges < wanted):
+            job.panel_ranges += 1
+        job.strip_row = ((job.columns - 1) * job.step_w + job.span_w + 1) * job.channels
+        job.list_at = 0 if job.in_place else ceil_div(self._strip_bytes(job, job.rows), 64) * 64
+        job.scratch_bytes = job.list_at + ceil_div((FC_BLOCK_K + 1) * sizeof(fc_run), 64) * 64
+        job.items = job.images * job.row_blocks * job.column_blocks * job.panel_ranges
+        job.threads = max(1, min(job.threads, job.items))
+        return 0
+
+    cdef Py_ssize_t _strip_bytes(self, const PixelJob *job, Py_ssize_t rows):
+        return (((rows - 1) * job.step_h + job.span_h + 1) * ((job.columns - 1) * job.step_w + job.span_w + 1)
+                * job.channels * job.itemsize)
+
+    def describe(self, x_shape, y_shape, threads=1):
+        """How a call would be cut, in a dict."""
+        cdef PixelJob job = self.template
+        job.images, job.height, job.width_in, job.out_h, job.out_w = (x_shape[0], x_shape[3], x_shape[4], y_shape[3],
+                                                                      y_shape[4])
+        job.x_column, job.x_row = job.channels, job.channels * job.width_in
+        self._cut_work(&job, threads)
+        return {"algorithm": "direct, rows of pixels", "isa": self.cut.isa,
+                "dtype": "float32" if job.itemsize == 4 else "float64", "tile": f"{job.kernels.rows}x{job.width}",
+                "products": [(job.outputs, job.packed.products)], "items": job.items, "threads": job.threads,
+                "workspace_bytes": job.scratch_bytes * job.threads}
+
+
+cdef void pack_pixel_weights(const PixelJob *job, const char *weight, char *to) noexcept nogil:
+    """From (O, C, taps) to [block][panel][tap][channel][output], zeros beyond the last output."""
+    cdef Py_ssize_t taps = job.packed.group.taps, row = job.channels * taps, size = job.itemsize, b, p, t, c, n, width
+    cdef Py_ssize_t channels
+    cdef const char *rows
+    cdef char[FC_BLOCK_K * 128] turned      # taps of a channel, each with a panel's outputs: two vectors
+    cdef const Block *block
+    for b in range(job.packed.blocks):
+        block = job.packed.block + b
+        for p in range(job.panels):
+            n, width = min(job.width, job.outputs - p * job.width), min(job.width, job.padded - p * job.width)
+            rows = weight + p * job.width * row * size
+            channels = block.c1 - block.c0
+            if taps == 1:
+                job.kernels.transpose(to, width, rows + block.c0 * size, row, n, channels)
+            for c in range(channels if taps > 1 else 0):
+                job.kernels.transpose(turned, width, rows + ((block.c0 + c) * taps + block.t0) * size, row, n,
+                                      block.t1 - block.t0)
+                for t in range(block.t1 - block.t0):
+                    memcpy(to + (t * channels + c) * width * size, turned + t * width * size, n * size)
+            to += channels * (block.t1 - block.t0) * width * size
+
+
+cdef void pixels_item(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
+    """Panels of outputs outside, pixels inside: a panel of weights stays in L1 for them all."""
+    cdef const PixelJob *job = <const PixelJob *>pointer
+    cdef Py_ssize_t h0, w0, rows, columns, b, p, h, image, share, row, column, k, n_runs
+    cdef Py_ssize_t size = job.itemsize, first, end
+    cdef char *scratch = job.scratch + worker * job.scratch_bytes
+    cdef fc_run *runs = <fc_run *>(scratch + job.list_at)
+    cdef const char *x
+    cdef const char *weights = job.weights
+    cdef const Block *block
+    w0, number = number % job.column_blocks * job.columns, number // job.column_blocks
+    h0, number = number % job.row_blocks * job.rows, number // job.row_blocks
+    share, image = number % job.panel_ranges, number // job.panel_ranges
+    rows, columns = min(job.rows, job.out_h - h0), min(job.columns, job.out_w - w0)
+    if rows <= 0 or columns <= 0:
+        return
+    first, end = job.panels * share // job.panel_ranges, job.panels * (share + 1) // job.panel_ranges
+    x = job.x + image * job.x_image * size
+    if job.in_place:
+        row, column = job.x_row, job.x_column
+        x += ((h0 * job.step_h + job.origin_h) * row + (w0 * job.step_w + job.origin_w) * column) * size
+    else:
+        pad_rows(job, x, scratch, h0 * job.step_h + job.origin_h, (rows - 1) * job.step_h + job.span_h + 1,
+                 w0 * job.step_w + job.origin_w, (columns - 1) * job.step_w + job.span_w + 1)
+        row, column, x = job.strip_row, job.channels, scratch
+    for b in range(job.packed.blocks):
+        block = job.packed.block + b
+        k = (block.c1 - block.c0) * (block.t1 - block.t0)
+        n_runs = list_runs(job, block, row, column, runs)
+        for p in range(first, end):
+            for h in range(rows):
+                pixels_row(job, x + h * job.step_h * row * size, job.step_w * column, runs, n_runs,
+                           weights + p * k * job.width * size, p, b, image, (h0 + h) * job.out_w + w0, columns)
+        weights += job.padded * k * size
+
+
+cdef void pixels_row(const PixelJob *job, const char *x, Py_ssize_t step, const fc_run *runs, Py_ssize_t n_runs,
+                     const char *weights, Py_ssize_t panel, Py_ssize_t b, Py_ssize_t image, Py_ssize_t pixel,
+                     Py_ssize_t count) noexcept nogil:
+    """One block of the sum, for a panel of outputs and neighbouring pixels of a row, in tiles of nearly equal height."""
+    cdef Py_ssize_t tiles = ceil_div(count, job.kernels.rows), size = job.itemsize, i, at, rows, y_at
+    cdef Py_ssize_t channel = panel * job.width, n = min(job.width, job.outputs - panel * job.width)
+    cdef const char *bias = job.bias + channel * size if b == 0 else NULL
+    cdef char *y
+    for i in range(tiles):
+        at = count * i // tiles
+        rows = count * (i + 1) // tiles - at
+        y_at = (pixel + at) * job.outputs + channel
+        y = job.y + (image * job.y_image + y_at) * size
+        job.kernels.pixel_product(rows, n, x + at * step * size, step, runs, n_runs, weights, y, job.outputs, bias)
+        if job.end.given and b == job.packed.blocks - 1:
+            job.kernels.finish(rows, n, y, job.outputs, residual_at(&job.end, image, 0, y_at, size), job.outputs,
+                               job.end.kind, job.end.slope)
+
+
+cdef Py_ssize_t list_runs(const PixelJob *job, const Block *block, Py_ssize_t row, Py_ssize_t column,
+                          fc_run *runs) noexcept nogil:
+    """The channels that a block reads, from the first pixel that the taps of an output reach."""
+    cdef Py_ssize_t t, first, n = 0, channels = block.c1 - block.c0
+    cdef const Py_ssize_t *offset
+    for t in range(block.t0, block.t1):
+        offset = job.packed.group.offset + 3 * t
+        first = (offset[1] - job.low_h) * row + (offset[2] - job.low_w) * column + block.c0
+        if n and runs[n - 1].first + runs[n - 1].count == first:
+            runs[n - 1].count += channels
+        else:
+            runs[n] = fc_run(first, channels)
+            n += 1
+    return n
+
+
+cdef void pad_rows(const PixelJob *job, const char *x, char *to, Py_ssize_t top, Py_ssize_t rows, Py_ssize_t left,
+                   Py_ssize_t columns) noexcept nogil:
+    """Input rows from `top` and columns from `left`, as if the image went on beyond its ends."""
+    cdef Py_ssize_t pixel = job.channels * job.itemsize, row, h, w, at
+    cdef Py_ssize_t lo = min(max(0, -left), columns), hi = max(lo, min(columns, job.width_in - left))
+    cdef const char *source
+    for row in range(rows):
+        h = fold(job.border, top + row, job.height)
+        if h < 0:
+            memset(to, 0, columns * pixel)
+        else:
+            source = x + h * job.x_row * job.itemsize
+            if job.x_column == job.channels:
+                memcpy(to + lo * pixel, source + (left + lo) * pixel, (hi - lo) * pixel)
+            else:
+                for w in range(lo, hi):
+                    memcpy(to + w * pixel, source + (left + w) * job.x_column * job.itemsize, pixel)
+            for w in range(columns - (hi - lo)):
+                w += (hi - lo) * (w >= lo)
+                at = fold(job.border, left + w, job.width_in)
+                if at < 0:
+                    memset(to + w * pixel, 0, pixel)
+                else:
+                    memcpy(to + w * pixel, source + at * job.x_column * job.itemsize, pixel)
+        to += job.strip_row * job.itemsize

@@ -1,0 +1,78 @@
+/* pixel_product: one tile of a matrix product whose rows are pixels: gemm.h with its sides changed.
+ *
+ *   c[r*c_row + n] = start[r][n] + sum over runs, sum over k of a[r*a_row + run.first + k] * b[k'*width + n]
+ *
+ *   for r < rows, n < columns; k' counts through all runs; start = bias[n] where bias is given, else c[r*c_row + n].
+ *
+ *   a, pixels whose channels lie side by side:       b, packed weights, outputs side by side, width = one or two vectors
+ *        run 0        run 1                               n=0 1 2 ...     width-1
+ *     r=0 |c c c c c c|...|c c c c c c|              k'=0 |w w w w w w w w w w w w|
+ *     r=1    |c c c c c c|                           k'=1 |w w w w w w w w w w w w|
+ *
+ * A run is the channels of a tap, or of a row of taps, whose pixels are neighbours; rows of a may overlap. Nothing is
+ * packed but weights, and outputs are stored as they lie. Strides are in elements. Preconditions: 1 <= rows <= FC_ROWS,
+ * 1 <= columns <= 2*V_LANES; b is readable for whole vectors.
+ *
+ * The products of one output are summed in order of k' in one register, as in gemm.h: the same bits.
+ */
+FC_INLINE void FC_WORD(pixel_tile)(const int rows, const int vectors, fc_index columns, const real *a, fc_index a_row,
+                                   const fc_run *runs, fc_index n_runs, const real *b, real *c, fc_index c_row,
+                                   const real *bias) {
+    v_t acc[FC_ROWS][2];
+    const fc_index two = 2 * a_row, three = 3 * a_row; /* four rows share a pointer: registers are few */
+    FC_UNROLL
+    for (int r = 0; r < rows; r++) acc[r][0] = acc[r][1] = v_zero();
+    for (fc_index i = 0; i < n_runs; i++) {
+        const real *x[(FC_ROWS + 3) / 4];
+        FC_UNROLL
+        for (int r = 0; r < rows; r += 4) x[r / 4] = a + runs[i].first + r * a_row;
+        for (fc_index k = 0; k < runs[i].count; k++) {
+            v_t w[2];
+            FC_PREFETCH((const char *)b + 8192);
+            FC_UNROLL
+            for (int v = 0; v < vectors; v++) w[v] = v_load(b + v * V_LANES);
+            FC_UNROLL
+            for (int r = 0; r < rows; r++) {
+                const real *p = x[r / 4] + k + (r % 4 == 0 ? 0 : r % 4 == 1 ? a_row : r % 4 == 2 ? two : three);
+                const v_t pixel = v_set1(*p);
+                FC_UNROLL
+                for (int v = 0; v < vectors; v++)
+                    acc[r][v] = r % 2 ? v_fma_at(p, w[v], acc[r][v]) : v_fma(pixel, w[v], acc[r][v]);
+            }
+            b += vectors * V_LANES;
+        }
+    }
+    /* Only the last vector can be partial. */
+    const int whole = columns == (fc_index)vectors * V_LANES;
+    const m_t last = v_mask(((uint32_t)1 << (columns - (vectors - 1) * V_LANES)) - 1);
+    FC_UNROLL
+    for (int r = 0; r < rows; r++) {
+        FC_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            const int cut = v == vectors - 1 && !whole;
+            real *p = c + r * c_row + v * V_LANES;
+            const real *from = bias ? bias + v * V_LANES : p;
+            const v_t sum = v_add(cut ? v_load_m(from, last) : v_load(from), acc[r][v]);
+            if (cut)
+                v_store_m(p, last, sum);
+            else
+                v_store(p, sum);
+        }
+    }
+}
+
+static void FC_NAME(pixel_product)(fc_index rows, fc_index columns, const void *a, fc_index a_row, const fc_run *runs,
+                                   fc_index n_runs, const void *b, void *c, fc_index c_row, const void *bias) {
+    switch (rows) {
+#define FC_CASE(n)                                                                                                     \
+    case n:                                                                                                            \
+        if (columns > V_LANES)                                                                                         \
+            FC_WORD(pixel_tile)(n, 2, columns, a, a_row, runs, n_runs, b, c, c_row, bias);                             \
+        else                                                                                                           \
+            FC_WORD(pixel_tile)(n, 1, columns, a, a_row, runs, n_runs, b, c, c_row, bias);                             \
+        break;
+        FC_ROW_CASES
+#undef FC_CASE
+    default: break;
+    }
+}
