@@ -55,7 +55,7 @@ SIGNATURES = {
     "fma_peak": (INDEX, INDEX, POINTER),
     "finish": (None, INDEX, INDEX, POINTER, INDEX, POINTER, INDEX, INT, DOUBLE),
     "resize_row": (None, POINTER, POINTER, POINTER, POINTER, INDEX),
-    "depthwise": (None, POINTER, INDEX, POINTER, INDEX, INDEX, POINTER, POINTER, POINTER),
+    "depthwise": (None, POINTER, INDEX, INDEX, POINTER, INDEX, INDEX, POINTER, POINTER, POINTER, POINTER),
     "transpose": (None, POINTER, INDEX, POINTER, INDEX, INDEX, INDEX),
     "pack_pixels": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, INDEX),
     "unpack_pixels": (None, POINTER, INDEX, INDEX, POINTER, INDEX),
@@ -618,9 +618,11 @@ def test_depthwise(kernel, guard, rng):
         at = rng.permutation(2 * taps)[:taps]
         at[0] = 2 * taps - 1  # so that the last entry is read
         w, bias = whole_numbers(rng, (taps, lanes), kernel.dtype), whole_numbers(rng, lanes, kernel.dtype)
-        y = guard.output((count, lanes), kernel.dtype)
-        kernel(y, count, guard.input(x), step * lanes, taps, guard.input(at * lanes), guard.input(w), guard.input(bias))
-        got = guard.take(y)
+        y_step, w_at = lanes + taps % 4, rng.permutation(taps)
+        flat = guard.output((count - 1) * y_step + lanes, kernel.dtype)
+        placed = [guard.input(array) for array in (x, at * lanes, w[np.argsort(w_at)], w_at * lanes, bias)]
+        kernel(flat, y_step, count, placed[0], step * lanes, taps, *placed[1:])
+        got = guard.take(strided(flat, (count, lanes), y_step, 1))
         guard.check()
         expected = bias + sum(w[t] * x[at[t] :][: (count - 1) * step + 1 : step] for t in range(taps))
         np.testing.assert_array_equal(got, expected)

@@ -6,10 +6,14 @@ their padding around them, the kernels run over the block, and the outputs are t
     planes  pack_block  block[row][column][lane]  depthwise  block[output][lane]  unpack_block  planes
 
 Turning costs some 5 cycles a vector each way, as much as a 3x3 kernel; images with long rows are quicker by filter.pxi.
+
+Where channels lie side by side already, pixels are read and outputs stored in place: outputs whose taps are all inside
+at once, those at the ends of a row one by one, with the taps that they have.
 """
 
 cdef enum:
     BAND_BYTES = 64 << 10       # of the padded input rows of an item
+    MOST_ENDS = 16              # columns whose taps leave the image, if it is read in place
 
 
 cdef struct DepthwiseJob:
@@ -18,7 +22,7 @@ cdef struct DepthwiseJob:
     Py_ssize_t taps, low_h, low_w, span_h, span_w   # offsets of the taps: least, and greatest less least
     const Py_ssize_t *offset                        # [tap][d, h, w]
     Py_ssize_t step_h, step_w
-    const float *weights                            # [block][tap][lane]
+    const float *weights                            # [block][tap][lane]; one more block: the last channels
     const float *bias                               # [block][lane]
     int border, last
     End end
@@ -30,6 +34,8 @@ cdef struct DepthwiseJob:
     Py_ssize_t out_h, out_w
     Py_ssize_t rows, bands, items, threads          # output rows of a band
     Py_ssize_t padded_rows, pitch                   # of the block: rows, and pixels of one
+    int in_place
+    Py_ssize_t inner, inner_end                     # columns whose taps are all inside
     Py_ssize_t flat_at, out_at, list_at, scratch_size       # in a worker's scratch, in floats
     float *scratch
 
@@ -47,8 +53,9 @@ cdef class Depthwise:
     def __cinit__(self, Phases phases, const float[::1] weight, bias):
         cdef const fc_isa *isa = fc_isa_table(current_isa)
         cdef DepthwiseJob *job = &self.template
-        cdef Py_ssize_t lanes = isa.f32.lanes, c, t, size
+        cdef Py_ssize_t lanes = isa.f32.lanes, c, t, size, last
         cdef const float[::1] biases
+        cdef float *weights
         cdef float check = 0
         self.phases, self.isa, self.last = phases, isa.name.decode(), READS_LAST | WRITES_LAST
         job.kernels, job.lanes, job.border = &isa.f32, lanes, phases.border
@@ -58,19 +65,24 @@ cdef class Depthwise:
         job.step_h, job.step_w = phases.in_step[1], phases.in_step[2]
         job.channels = weight.shape[0] // job.taps
         job.blocks = ceil_div(job.channels, lanes)
-        size = job.blocks * lanes * (job.taps + 1) * <Py_ssize_t>sizeof(float)
+        size = (job.blocks + 1) * lanes * (job.taps + 1) * <Py_ssize_t>sizeof(float)
         self.numbers = <float *>aligned(size)
         memset(self.numbers, 0, size)
-        job.bias, job.weights = self.numbers, self.numbers + job.blocks * lanes
+        weights = self.numbers + (job.blocks + 1) * lanes
+        job.bias, job.weights, last = self.numbers, weights, max(0, job.channels - lanes)
         for c in range(job.channels):
             for t in range(job.taps):
                 check += 0 * weight[c * job.taps + t]
-                self.numbers[(job.blocks + c // lanes * job.taps + t) * lanes + c % lanes] = weight[c * job.taps + t]
+                weights[(c // lanes * job.taps + t) * lanes + c % lanes] = weight[c * job.taps + t]
+                if c >= last:
+                    weights[(job.blocks * job.taps + t) * lanes + c - last] = weight[c * job.taps + t]
         self.finite = check == 0
         if bias is not None:
             biases = bias
             for c in range(job.channels):
                 self.numbers[c] = biases[c]
+                if c >= last:
+                    self.numbers[job.blocks * lanes + c - last] = biases[c]
 
     def __dealloc__(self):
         free(self.numbers)
@@ -82,7 +94,7 @@ cdef class Depthwise:
         cdef Py_buffer *x_view
         cdef Py_buffer *y_view
         cdef Py_ssize_t size = sizeof(float)
-        self._cut(&job, x.shape, y.shape, threads)
+        self._cut(&job, x.shape, y.shape, origin, last, threads)
         if job.items == 0:
             return
         source, target = lend(x, PyBUF_STRIDES), lend(y, PyBUF_STRIDES | PyBUF_WRITABLE)
@@ -92,42 +104,47 @@ cdef class Depthwise:
         job.x_row = x_view.strides[3] // size
         job.y_image, job.y_channel = y_view.strides[0] // size, y_view.strides[1] // size
         job.x_column, job.y_column = x_view.strides[4] // size if last & READS_LAST else 1, job.channels
-        job.origin_h, job.origin_w = origin[1] + job.low_h, origin[2] + job.low_w
         job.end.given, job.end.residual = 0, NULL
         if end is not None:
             residual = bind_end(&job.end, end, sizeof(float))
         job.scratch = <float *>aligned(job.scratch_size * job.threads * size)
         with nogil:
-            fc_parallel(depthwise_band, &job, job.items, job.threads)
+            fc_parallel(depthwise_rows if job.in_place else depthwise_band, &job, job.items, job.threads)
         free(job.scratch)
 
     def describe(self, x_shape, y_shape, threads=1):
         """How a call would be cut, in a dict."""
         cdef DepthwiseJob job = self.template
-        self._cut(&job, x_shape, y_shape, threads)
+        self._cut(&job, x_shape, y_shape, (0, 0, 0), 0, threads)
         return {"algorithm": "depthwise, lanes of channels", "isa": self.isa, "dtype": "float32",
                 "tile": f"{job.lanes} channels", "products": [(1, job.taps)], "items": job.items,
                 "threads": job.threads, "workspace_bytes": job.scratch_size * job.threads * <Py_ssize_t>sizeof(float)}
 
-    cdef int _cut(self, DepthwiseJob *job, x_shape, y_shape, Py_ssize_t threads) except -1:
+    cdef int _cut(self, DepthwiseJob *job, x_shape, y_shape, origin, int last, Py_ssize_t threads) except -1:
         cdef Py_ssize_t wanted, least, products = x_shape[0] * job.channels * y_shape[3] * y_shape[4] * job.taps
         job.height, job.width, job.out_h, job.out_w = x_shape[3], x_shape[4], y_shape[3], y_shape[4]
+        job.origin_h, job.origin_w = origin[1] + job.low_h, origin[2] + job.low_w
+        job.inner = min(job.out_w, ceil_div(max(0, -job.origin_w), job.step_w))
+        job.inner_end = max(job.inner, min(job.out_w, ceil_div(max(0, job.width - job.span_w - job.origin_w),
+                                                               job.step_w)))
+        job.in_place = (last == READS_LAST | WRITES_LAST and job.border == ZEROS and job.channels >= job.lanes
+                        and job.out_w - (job.inner_end - job.inner) <= min(MOST_ENDS, job.out_w // 2))
         job.pitch = (job.out_w - 1) * job.step_w + job.span_w + 1
         job.rows, least = job.out_h, BAND_BYTES // <Py_ssize_t>sizeof(float) // job.lanes // job.pitch
         job.rows = max(1, min(job.out_h, (least - job.span_h - 1) // job.step_h + 1))
         job.threads = max(1, min(threads, FC_MAX_THREADS, 1 + products // SERIAL_PRODUCTS))
         wanted = 2 * job.threads if job.threads > 1 else 1
-        while job.rows > 1 and x_shape[0] * job.blocks * ceil_div(job.out_h, job.rows) < wanted:
+        while job.rows > 1 and x_shape[0] * (1 if job.in_place else job.blocks) * ceil_div(job.out_h, job.rows) < wanted:
             job.rows = ceil_div(job.rows, 2)
         job.bands = ceil_div(job.out_h, job.rows)
         job.rows = ceil_div(job.out_h, max(1, job.bands))
         job.padded_rows = (job.rows - 1) * job.step_h + job.span_h + 1
-        job.items = x_shape[0] * job.blocks * job.bands
+        job.items = x_shape[0] * (1 if job.in_place else job.blocks) * job.bands
         job.threads = min(job.threads, max(1, job.items))
         job.flat_at = job.padded_rows * job.pitch * job.lanes
         job.out_at = job.flat_at + (job.padded_rows * job.width + job.lanes) * job.lanes
-        job.list_at = job.out_at + job.rows * job.out_w * job.lanes
-        job.scratch_size = ceil_div(job.list_at + 2 * job.taps, 16) * 16
+        job.list_at = 0 if job.in_place else job.out_at + job.rows * job.out_w * job.lanes
+        job.scratch_size = ceil_div(job.list_at + 4 * job.taps * (MOST_ENDS + 1), 16) * 16
         return 0
 
 
@@ -140,16 +157,18 @@ cdef void depthwise_band(void *pointer, Py_ssize_t number, Py_ssize_t worker) no
     cdef float *scratch = job.scratch + worker * job.scratch_size
     cdef float *out = scratch + job.out_at
     cdef Py_ssize_t *at = <Py_ssize_t *>(scratch + job.list_at)
+    cdef Py_ssize_t *w_at = at + job.taps
     if rows <= 0:
         return
     for t in range(job.taps):
         at[t] = ((job.offset[3 * t + 1] - job.low_h) * job.pitch + job.offset[3 * t + 2] - job.low_w) * lanes
+        w_at[t] = t * lanes
     fill_band(job, scratch, image, block * lanes, channels, first * job.step_h + job.origin_h,
               (rows - 1) * job.step_h + job.span_h + 1)
     for h in range(rows):
-        job.kernels.depthwise(out + h * job.out_w * lanes, job.out_w, scratch + h * job.step_h * job.pitch * lanes,
-                              job.step_w * lanes, job.taps, at, job.weights + block * job.taps * lanes,
-                              job.bias + block * lanes)
+        job.kernels.depthwise(out + h * job.out_w * lanes, lanes, job.out_w,
+                              scratch + h * job.step_h * job.pitch * lanes, job.step_w * lanes, job.taps, at,
+                              job.weights + block * job.taps * lanes, w_at, job.bias + block * lanes)
     if job.end.given and job.end.residual is NULL:
         job.kernels.finish(1, rows * job.out_w * lanes, out, 0, NULL, 0, job.end.kind, job.end.slope)
     store_band(job, out, image, block * lanes, channels, first * job.out_w, rows * job.out_w)
@@ -215,3 +234,60 @@ cdef void store_band(const DepthwiseJob *job, const float *out, Py_ssize_t image
         job.kernels.finish(channels, count, y, job.y_channel,
                            residual_at(&job.end, image, channel, at, sizeof(float)), job.end.channel, job.end.kind,
                            job.end.slope)
+
+
+cdef void depthwise_rows(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
+    """A band of output rows of all channels, read and stored in place, row after row.
+
+    The last block may begin before the one before it ends: what both compute is the same.
+    """
+    cdef const DepthwiseJob *job = <const DepthwiseJob *>pointer
+    cdef Py_ssize_t band = number % job.bands, image = number // job.bands, lanes = job.lanes, h, block, channel, at
+    cdef Py_ssize_t *lists = <Py_ssize_t *>(job.scratch + worker * job.scratch_size + job.list_at)
+    cdef Py_ssize_t counts[MOST_ENDS + 1]
+    cdef const float *x
+    for h in range(job.rows * band, min(job.out_h, job.rows * (band + 1))):
+        x = job.x + image * job.x_image + (h * job.step_h + job.origin_h) * job.x_row + job.origin_w * job.x_column
+        list_ends(job, h * job.step_h + job.origin_h, lists, counts)
+        for block in range(job.blocks):
+            channel = block * lanes
+            if channel + lanes > job.channels:
+                block, channel = job.blocks, job.channels - lanes
+            depthwise_row(job, x + channel, job.y + image * job.y_image + h * job.out_w * job.y_column + channel, block,
+                          lists, counts)
+        if job.end.given:
+            at = h * job.out_w * job.y_column
+            job.kernels.finish(1, job.out_w * job.y_column, job.y + image * job.y_image + at, 0,
+                               residual_at(&job.end, image, 0, at, sizeof(float)), 0, job.end.kind, job.end.slope)
+
+
+cdef void depthwise_row(const DepthwiseJob *job, const float *x, float *y, Py_ssize_t block, const Py_ssize_t *lists,
+                        const Py_ssize_t *counts) noexcept nogil:
+    """One vector of channels of an output row: columns at its beginning, those inside, columns at its end."""
+    cdef const float *weights = job.weights + block * job.taps * job.lanes
+    cdef const float *bias = job.bias + block * job.lanes
+    cdef Py_ssize_t step = job.step_w * job.x_column, w = 0, i = 0, n
+    while w < job.out_w:
+        n = job.inner_end - job.inner if w == job.inner and w < job.inner_end else 1
+        job.kernels.depthwise(y + w * job.y_column, job.y_column, n, x + w * step, step, counts[i],
+                              lists + 2 * i * job.taps, weights, lists + (2 * i + 1) * job.taps, bias)
+        w += n
+        i += 1
+
+
+cdef void list_ends(const DepthwiseJob *job, Py_ssize_t at_h, Py_ssize_t *lists, Py_ssize_t *counts) noexcept nogil:
+    """The taps inside the image of each column at an end, and of those between: where they read, and their weights."""
+    cdef Py_ssize_t w = 0, i = 0, t, n, h, at_w
+    cdef const Py_ssize_t *offset
+    while w < job.out_w:
+        n = 0
+        for t in range(job.taps):
+            offset = job.offset + 3 * t
+            h, at_w = offset[1] - job.low_h, offset[2] - job.low_w
+            if 0 <= at_h + h < job.height and 0 <= w * job.step_w + job.origin_w + at_w < job.width:
+                lists[2 * i * job.taps + n] = h * job.x_row + at_w * job.x_column
+                lists[(2 * i + 1) * job.taps + n] = t * job.lanes
+                n += 1
+        counts[i] = n
+        w = job.inner_end if w == job.inner and w < job.inner_end else w + 1
+        i += 1

@@ -199,7 +199,7 @@ cdef void pixels_item(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexc
 cdef void pixels_row(const PixelJob *job, const char *x, Py_ssize_t step, const fc_run *runs, Py_ssize_t n_runs,
                      const char *weights, Py_ssize_t panel, Py_ssize_t b, Py_ssize_t image, Py_ssize_t pixel,
                      Py_ssize_t count) noexcept nogil:
-    """One block of the sum, for a panel of outputs and neighbouring pixels of a row, in tiles of nearly equal height."""
+    """One block of the sum, for a panel of outputs and neighbouring pixels of a row, in tiles of nearly one height."""
     cdef Py_ssize_t tiles = ceil_div(count, job.kernels.rows), size = job.itemsize, i, at, rows, y_at
     cdef Py_ssize_t channel = panel * job.width, n = min(job.width, job.outputs - panel * job.width)
     cdef const char *bias = job.bias + channel * size if b == 0 else NULL
