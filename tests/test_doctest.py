@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import pkgutil
+import re
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,15 @@ def test_pages_run(page):
 def test_public_names():
     assert set(OPERATORS + LAYERS + SETTINGS) <= set(fastconv.__all__)
     assert all(hasattr(fastconv, name) for name in fastconv.__all__)
+
+
+def test_public_names_are_in_the_reference():
+    """Each has its page in the documentation."""
+    page = (Path(__file__).parents[1] / "docs" / "api.rst").read_text()
+    listed = re.findall(r"^   (\w+)$", page, re.MULTILINE)
+    modules = {"__version__", "geometry", "grad"}
+    public = [*(set(fastconv.__all__) - modules), *fastconv.grad.__all__, *fastconv.geometry.__all__]
+    assert sorted(listed) == sorted(public)
 
 
 @pytest.mark.parametrize("name", OPERATORS)

@@ -121,7 +121,7 @@ cdef class Depthwise:
                 "threads": job.threads, "workspace_bytes": job.scratch_size * job.threads * <Py_ssize_t>sizeof(float)}
 
     cdef int _cut(self, DepthwiseJob *job, x_shape, y_shape, origin, int last, Py_ssize_t threads) except -1:
-        cdef Py_ssize_t wanted, least, products = x_shape[0] * job.channels * y_shape[3] * y_shape[4] * job.taps
+        cdef Py_ssize_t wanted, least, shares, products = x_shape[0] * job.channels * y_shape[3] * y_shape[4] * job.taps
         job.height, job.width, job.out_h, job.out_w = x_shape[3], x_shape[4], y_shape[3], y_shape[4]
         job.origin_h, job.origin_w = origin[1] + job.low_h, origin[2] + job.low_w
         job.inner = min(job.out_w, ceil_div(max(0, -job.origin_w), job.step_w))
@@ -134,12 +134,13 @@ cdef class Depthwise:
         job.rows = max(1, min(job.out_h, (least - job.span_h - 1) // job.step_h + 1))
         job.threads = max(1, min(threads, FC_MAX_THREADS, 1 + products // SERIAL_PRODUCTS))
         wanted = 2 * job.threads if job.threads > 1 else 1
-        while job.rows > 1 and x_shape[0] * (1 if job.in_place else job.blocks) * ceil_div(job.out_h, job.rows) < wanted:
+        shares = x_shape[0] * (1 if job.in_place else job.blocks)
+        while job.rows > 1 and shares * ceil_div(job.out_h, job.rows) < wanted:
             job.rows = ceil_div(job.rows, 2)
         job.bands = ceil_div(job.out_h, job.rows)
         job.rows = ceil_div(job.out_h, max(1, job.bands))
         job.padded_rows = (job.rows - 1) * job.step_h + job.span_h + 1
-        job.items = x_shape[0] * (1 if job.in_place else job.blocks) * job.bands
+        job.items = shares * job.bands
         job.threads = min(job.threads, max(1, job.items))
         job.flat_at = job.padded_rows * job.pitch * job.lanes
         job.out_at = job.flat_at + (job.padded_rows * job.width + job.lanes) * job.lanes

@@ -7,9 +7,9 @@
  */
 enum { FC_WORD(depthwise_tile) = V_REGISTERS == 32 ? 14 : 7 };
 
-FC_INLINE void FC_WORD(depthwise_pixels)(const int pixels, real *y, fc_index y_step, const real *x,
-                                         fc_index x_step, fc_index taps, const fc_index *at, const real *w,
-                                         const fc_index *w_at, v_t start) {
+FC_INLINE void FC_WORD(depthwise_pixels)(const int pixels, real *y, fc_index y_step, const real *x, fc_index x_step,
+                                         fc_index taps, const fc_index *at, const real *w, const fc_index *w_at,
+                                         v_t start) {
     v_t acc[FC_WORD(depthwise_tile)];
     FC_UNROLL
     for (int p = 0; p < pixels; p++) acc[p] = start;
@@ -29,7 +29,7 @@ static void FC_NAME(depthwise)(void *y, fc_index y_step, fc_index count, const v
     const real *from = x;
     real *to = y;
 #define FC_PIXELS(n)                                                                                                   \
-    for (; count >= (n); count -= (n), from += (n) * x_step, to += (n) * y_step)                                      \
+    for (; count >= (n); count -= (n), from += (n) * x_step, to += (n) * y_step)                                       \
     FC_WORD(depthwise_pixels)(n, to, y_step, from, x_step, taps, at, w, w_at, start)
     FC_PIXELS(FC_WORD(depthwise_tile));
     FC_PIXELS(FC_WORD(depthwise_tile) / 2);
