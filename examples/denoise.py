@@ -15,7 +15,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from photographs import HELD_OUT, TRAINING, luma, photograph, random_patches, resized
+from photographs import HELD_OUT, SCENES, luma, photograph, random_patches, resized
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
 from tqdm import trange
@@ -34,7 +34,7 @@ def noisy(rng, planes):
 
 def planes_to_learn():
     """Each photograph at three sizes, if a patch fits in."""
-    for plane in (luma(photograph(name)) for name in TRAINING):
+    for plane in (luma(photograph(name)) for name in SCENES):
         for share in (1, 0.7, 0.5):
             height, width = (int(share * side) for side in plane.shape)
             if min(height, width) >= PATCH + 2 * MARGIN:
@@ -111,9 +111,10 @@ def evaluate(methods):
 def draw(pictures):
     figure, axes = plt.subplots(2, 3, figsize=(12, 8), layout="constrained")
     for axis, (name, picture) in zip(axes.flat, pictures.items(), strict=True):
-        psnr = peak_signal_noise_ratio(pictures["photograph"], picture, data_range=1)
         axis.imshow(picture[40:190, 120:300], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        axis.set_title(name if name == "photograph" else f"{name}, {psnr:.2f} dB")
+        if name != "photograph":
+            name += f", {peak_signal_noise_ratio(pictures['photograph'], picture, data_range=1):.2f} dB"
+        axis.set_title(name)
         axis.axis("off")
     return figure
 

@@ -39,7 +39,9 @@ LEAST_TAPS = {8: 3}
 HANDICAP = {8: 1.05}  # the last digit is worth something
 WORKSPACE = 12 << 20  # bytes of a thread: a run of tiles has as many as the dilation, and needs all channels at once
 
-SHORT_ROWS = 24  # outputs: turning pixels so that lanes are channels takes the time of half-empty vectors at 28
+# Outputs of a row up to which it pays to turn pixels so that lanes are channels, by the channels of a group: with one,
+# turning takes the time of half-empty vectors at 28 outputs; with eight, a gemm tile is mostly empty at any length.
+SHORT_ROWS = {1: 24, 2: 56, 4: 56, 8: 2**40}
 
 MAX_SUM = 256  # taps that are summed at a time
 NARROW_ROWS = 6  # up to this many outputs of a pixel, a gemm tile is mostly empty
@@ -109,7 +111,7 @@ def _choose(
     if compute.name != "float32":
         return Choice("direct", why=f"{compute.name} is always direct")
     if _lanes_of_channels(operator, size, lanes, last):
-        return Choice("depthwise", why="channels lie last" if last else f"rows have up to {SHORT_ROWS} outputs")
+        return Choice("depthwise", why="channels lie last" if last else "rows are short for groups this small")
     size = size or _large(operator)
     if max(size) > MAX_SPAN:
         return Choice("direct", why="the kernel spans more than any image")
@@ -139,12 +141,15 @@ def _choose(
 def _lanes_of_channels(
     operator: Convolution | TransposedConvolution, size: tuple[int, ...] | None, lanes: int, last: bool
 ) -> bool:
-    """Tell whether a depthwise convolution has its channels in lanes: short rows, or channels that lie so already."""
-    if not isinstance(operator, Convolution) or operator.core_channels != (1, 1) or len(operator.kernel) > 2:
+    """Tell whether channels are in lanes, those of a small group side by side: short rows, or they lie so already."""
+    outputs, inputs = operator.core_channels
+    if not isinstance(operator, Convolution) or outputs != inputs or len(operator.kernel) > 2:
         return False
-    if prod(operator.factor) > 1 or 2 * operator.groups < lanes or prod(operator.kernel) == 1:
+    if inputs not in SHORT_ROWS or inputs > lanes or 2 * operator.groups * inputs < lanes:
         return False
-    return last or (size is not None and operator.output(size, None)[0][-1] <= SHORT_ROWS)
+    if prod(operator.factor) > 1 or operator.groups == 1 or prod(operator.kernel) == 1:
+        return False
+    return last or (size is not None and operator.output(size, None)[0][-1] <= SHORT_ROWS[inputs])
 
 
 def _has_tiles(

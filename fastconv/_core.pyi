@@ -88,7 +88,7 @@ class Depthwise:
     isa: str
     finite: bool
     last: int
-    def __init__(self, phases: Phases, weight: NDArray[Any], bias: NDArray[Any] | None) -> None: ...
+    def __init__(self, phases: Phases, weight: NDArray[Any], bias: NDArray[Any] | None, group: int) -> None: ...
     def run(
         self,
         x: NDArray[Any],

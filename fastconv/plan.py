@@ -294,7 +294,7 @@ class _Layer:
         if choice.engine == "pixels":
             return _core.Pixels(_cut(operator, weight.itemsize, _core.isa(), False), weight, bias)
         if choice.engine == "depthwise":
-            engine = _core.Depthwise(_terms(operator)[0], weight, bias)
+            engine = _core.Depthwise(_terms(operator)[0], weight, bias, operator.core_channels[0])
             if engine.finite:
                 return engine
         if choice.engine == "fourier" and np.isfinite(weight).all():

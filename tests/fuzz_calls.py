@@ -309,7 +309,9 @@ def expect_convolution(call, x, w, b):
 def is_fast(call, w, b):
     if call.options["algorithm"] == "direct" or call.dtype == "float64":
         return False
-    return not layer_of(call, w, b).describe(shape_given(call))["algorithm"].startswith(("direct", "depthwise"))
+    return (
+        not layer_of(call, w, b).describe(shape_given(call))["algorithm"].startswith(("direct", "depthwise", "grouped"))
+    )
 
 
 def shape_given(call):

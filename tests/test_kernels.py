@@ -55,7 +55,7 @@ SIGNATURES = {
     "fma_peak": (INDEX, INDEX, POINTER),
     "finish": (None, INDEX, INDEX, POINTER, INDEX, POINTER, INDEX, INT, DOUBLE),
     "resize_row": (None, POINTER, POINTER, POINTER, POINTER, INDEX),
-    "depthwise": (None, POINTER, INDEX, INDEX, POINTER, INDEX, INDEX, POINTER, POINTER, POINTER, POINTER),
+    "depthwise": (None, POINTER, INDEX, INDEX, POINTER, INDEX, INDEX, INDEX, POINTER, POINTER, POINTER, POINTER),
     "transpose": (None, POINTER, INDEX, POINTER, INDEX, INDEX, INDEX),
     "pack_pixels": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, INDEX),
     "unpack_pixels": (None, POINTER, INDEX, INDEX, POINTER, INDEX),
@@ -610,21 +610,26 @@ def test_resize_row(kernel, guard, rng):
 
 
 @every("depthwise")
-def test_depthwise(kernel, guard, rng):
+@pytest.mark.parametrize("group", [1, 2, 4, 8])
+def test_depthwise(kernel, guard, rng, group):
     lanes = kernel.lanes
+    if group > lanes:
+        pytest.skip("a group is within a vector")
+    seen = np.arange(lanes) ^ np.array([j ^ j >> 1 for j in range(group)])[:, None]
     for count, taps, step in product([1, 2, 3, 6, 7, 8, 13, 14, 15, 23, 31], [1, 9, 25], [1, 3]):
         size = (count - 1) * step + 2 * taps
         x = whole_numbers(rng, (size, lanes), kernel.dtype)
         at = rng.permutation(2 * taps)[:taps]
         at[0] = 2 * taps - 1  # so that the last entry is read
-        w, bias = whole_numbers(rng, (taps, lanes), kernel.dtype), whole_numbers(rng, lanes, kernel.dtype)
+        w, bias = (whole_numbers(rng, shape, kernel.dtype) for shape in ((taps, group, lanes), lanes))
         y_step, w_at = lanes + taps % 4, rng.permutation(taps)
         flat = guard.output((count - 1) * y_step + lanes, kernel.dtype)
-        placed = [guard.input(array) for array in (x, at * lanes, w[np.argsort(w_at)], w_at * lanes, bias)]
-        kernel(flat, y_step, count, placed[0], step * lanes, taps, *placed[1:])
+        placed = [guard.input(array) for array in (x, at * lanes, w[np.argsort(w_at)], w_at * group * lanes, bias)]
+        kernel(flat, y_step, count, placed[0], step * lanes, group, taps, *placed[1:])
         got = guard.take(strided(flat, (count, lanes), y_step, 1))
         guard.check()
-        expected = bias + sum(w[t] * x[at[t] :][: (count - 1) * step + 1 : step] for t in range(taps))
+        read = [x[at[t] :][: (count - 1) * step + 1 : step] for t in range(taps)]
+        expected = bias + sum(w[t, j] * read[t][:, seen[j]] for t in range(taps) for j in range(group))
         np.testing.assert_array_equal(got, expected)
 
 

@@ -1,4 +1,6 @@
-"""Depthwise convolutions of small maps: lanes are channels, so that short rows and strides fill them all the same.
+"""Depthwise convolutions of small maps, and grouped ones with few channels in a group: lanes are channels.
+
+So short rows and strides fill them all the same.
 
 An item is a band of output rows of as many channels as a vector has lanes. Its input rows are turned into a block, with
 their padding around them, the kernels run over the block, and the outputs are turned back:
@@ -13,16 +15,18 @@ at once, those at the ends of a row one by one, with the taps that they have.
 
 cdef enum:
     BAND_BYTES = 64 << 10       # of the padded input rows of an item
+    IN_PLACE_TAPS = 9           # more of them are faster from a block in L1
+    SHORT_ROW = 24              # of outputs: ends take longer than the copy for groups of several channels
     MOST_ENDS = 16              # columns whose taps leave the image, if it is read in place
 
 
 cdef struct DepthwiseJob:
     const fc_real_kernels *kernels
-    Py_ssize_t lanes, channels, blocks              # of channels
+    Py_ssize_t lanes, channels, blocks, group       # blocks of `lanes` channels; channels that see each other
     Py_ssize_t taps, low_h, low_w, span_h, span_w   # offsets of the taps: least, and greatest less least
     const Py_ssize_t *offset                        # [tap][d, h, w]
     Py_ssize_t step_h, step_w
-    const float *weights                            # [block][tap][lane]; one more block: the last channels
+    const float *weights                            # [block][tap][j][lane]; one more block: the last channels
     const float *bias                               # [block][lane]
     int border, last
     End end
@@ -41,7 +45,7 @@ cdef struct DepthwiseJob:
 
 
 cdef class Depthwise:
-    """A depthwise convolution with its weights packed by lanes. Immutable; threads may share it."""
+    """A convolution with as many outputs as inputs in a group, its weights packed by lanes; threads may share it."""
 
     cdef readonly Phases phases
     cdef readonly str isa
@@ -50,33 +54,30 @@ cdef class Depthwise:
     cdef DepthwiseJob template
     cdef float *numbers
 
-    def __cinit__(self, Phases phases, const float[::1] weight, bias):
+    def __cinit__(self, Phases phases, const float[::1] weight, bias, Py_ssize_t group):
         cdef const fc_isa *isa = fc_isa_table(current_isa)
         cdef DepthwiseJob *job = &self.template
-        cdef Py_ssize_t lanes = isa.f32.lanes, c, t, size, last
+        cdef Py_ssize_t lanes = isa.f32.lanes, c, size, last
         cdef const float[::1] biases
         cdef float *weights
-        cdef float check = 0
         self.phases, self.isa, self.last = phases, isa.name.decode(), READS_LAST | WRITES_LAST
         job.kernels, job.lanes, job.border = &isa.f32, lanes, phases.border
         job.taps, job.offset = phases.group[0].taps, phases.group[0].offset
         job.low_h, job.low_w = phases.reach.low_h, phases.reach.low_w
         job.span_h, job.span_w = phases.reach.span_h, phases.reach.span_w
         job.step_h, job.step_w = phases.in_step[1], phases.in_step[2]
-        job.channels = weight.shape[0] // job.taps
+        job.group, job.channels = group, weight.shape[0] // job.taps // group
         job.blocks = ceil_div(job.channels, lanes)
-        size = (job.blocks + 1) * lanes * (job.taps + 1) * <Py_ssize_t>sizeof(float)
+        size = (job.blocks + 1) * lanes * (job.taps * group + 1) * <Py_ssize_t>sizeof(float)
         self.numbers = <float *>aligned(size)
         memset(self.numbers, 0, size)
         weights = self.numbers + (job.blocks + 1) * lanes
         job.bias, job.weights, last = self.numbers, weights, max(0, job.channels - lanes)
+        self.finite = True
         for c in range(job.channels):
-            for t in range(job.taps):
-                check += 0 * weight[c * job.taps + t]
-                weights[(c // lanes * job.taps + t) * lanes + c % lanes] = weight[c * job.taps + t]
-                if c >= last:
-                    weights[(job.blocks * job.taps + t) * lanes + c - last] = weight[c * job.taps + t]
-        self.finite = check == 0
+            self.finite &= pack_lane(job, weights + c // lanes * job.taps * group * lanes, c % lanes, &weight[0], c)
+            if c >= last:
+                pack_lane(job, weights + job.blocks * job.taps * group * lanes, c - last, &weight[0], c)
         if bias is not None:
             biases = bias
             for c in range(job.channels):
@@ -116,18 +117,21 @@ cdef class Depthwise:
         """How a call would be cut, in a dict."""
         cdef DepthwiseJob job = self.template
         self._cut(&job, x_shape, y_shape, (0, 0, 0), 0, threads)
-        return {"algorithm": "depthwise, lanes of channels", "isa": self.isa, "dtype": "float32",
-                "tile": f"{job.lanes} channels", "products": [(1, job.taps)], "items": job.items,
+        return {"algorithm": f"{'depthwise' if job.group == 1 else 'grouped'}, lanes of channels", "isa": self.isa,
+                "dtype": "float32", "tile": f"{job.lanes} channels", "products": [(job.group, job.taps * job.group)],
+                "items": job.items,
                 "threads": job.threads, "workspace_bytes": job.scratch_size * job.threads * <Py_ssize_t>sizeof(float)}
 
     cdef int _cut(self, DepthwiseJob *job, x_shape, y_shape, origin, int last, Py_ssize_t threads) except -1:
-        cdef Py_ssize_t wanted, least, shares, products = x_shape[0] * job.channels * y_shape[3] * y_shape[4] * job.taps
+        cdef Py_ssize_t wanted, least, shares, products
+        products = x_shape[0] * job.channels * y_shape[3] * y_shape[4] * job.taps * job.group
         job.height, job.width, job.out_h, job.out_w = x_shape[3], x_shape[4], y_shape[3], y_shape[4]
         job.origin_h, job.origin_w = origin[1] + job.low_h, origin[2] + job.low_w
         job.inner = min(job.out_w, ceil_div(max(0, -job.origin_w), job.step_w))
         job.inner_end = max(job.inner, min(job.out_w, ceil_div(max(0, job.width - job.span_w - job.origin_w),
                                                                job.step_w)))
         job.in_place = (last == READS_LAST | WRITES_LAST and job.border == ZEROS and job.channels >= job.lanes
+                        and job.taps <= IN_PLACE_TAPS and (job.group == 1 or job.out_w > SHORT_ROW)
                         and job.out_w - (job.inner_end - job.inner) <= min(MOST_ENDS, job.out_w // 2))
         job.pitch = (job.out_w - 1) * job.step_w + job.span_w + 1
         job.rows, least = job.out_h, BAND_BYTES // <Py_ssize_t>sizeof(float) // job.lanes // job.pitch
@@ -149,6 +153,18 @@ cdef class Depthwise:
         return 0
 
 
+cdef bint pack_lane(const DepthwiseJob *job, float *to, Py_ssize_t lane, const float *weight, Py_ssize_t c) noexcept:
+    """The weights (channel of the group, tap) of output c, in the order of the kernel; are they all finite?"""
+    cdef Py_ssize_t j, t
+    cdef float check = 0
+    for j in range(job.group):
+        for t in range(job.taps):
+            to[(t * job.group + j) * job.lanes + lane] = weight[
+                (c * job.group + ((c % job.group) ^ (j ^ j >> 1))) * job.taps + t]
+            check += 0 * to[(t * job.group + j) * job.lanes + lane]
+    return check == 0
+
+
 cdef void depthwise_band(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
     cdef const DepthwiseJob *job = <const DepthwiseJob *>pointer
     cdef Py_ssize_t band = number % job.bands, block = number // job.bands % job.blocks, t, h
@@ -163,13 +179,13 @@ cdef void depthwise_band(void *pointer, Py_ssize_t number, Py_ssize_t worker) no
         return
     for t in range(job.taps):
         at[t] = ((job.offset[3 * t + 1] - job.low_h) * job.pitch + job.offset[3 * t + 2] - job.low_w) * lanes
-        w_at[t] = t * lanes
+        w_at[t] = t * job.group * lanes
     fill_band(job, scratch, image, block * lanes, channels, first * job.step_h + job.origin_h,
               (rows - 1) * job.step_h + job.span_h + 1)
     for h in range(rows):
         job.kernels.depthwise(out + h * job.out_w * lanes, lanes, job.out_w,
-                              scratch + h * job.step_h * job.pitch * lanes, job.step_w * lanes, job.taps, at,
-                              job.weights + block * job.taps * lanes, w_at, job.bias + block * lanes)
+                              scratch + h * job.step_h * job.pitch * lanes, job.step_w * lanes, job.group, job.taps, at,
+                              job.weights + block * job.taps * job.group * lanes, w_at, job.bias + block * lanes)
     if job.end.given and job.end.residual is NULL:
         job.kernels.finish(1, rows * job.out_w * lanes, out, 0, NULL, 0, job.end.kind, job.end.slope)
     store_band(job, out, image, block * lanes, channels, first * job.out_w, rows * job.out_w)
@@ -240,55 +256,89 @@ cdef void store_band(const DepthwiseJob *job, const float *out, Py_ssize_t image
 cdef void depthwise_rows(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
     """A band of output rows of all channels, read and stored in place, row after row.
 
-    The last block may begin before the one before it ends: what both compute is the same.
+    Columns at an end go first, downwards: their few taps are the same in all rows but those at the top and the bottom.
     """
     cdef const DepthwiseJob *job = <const DepthwiseJob *>pointer
-    cdef Py_ssize_t band = number % job.bands, image = number // job.bands, lanes = job.lanes, h, block, channel, at
-    cdef Py_ssize_t *lists = <Py_ssize_t *>(job.scratch + worker * job.scratch_size + job.list_at)
-    cdef Py_ssize_t counts[MOST_ENDS + 1]
-    cdef const float *x
-    for h in range(job.rows * band, min(job.out_h, job.rows * (band + 1))):
-        x = job.x + image * job.x_image + (h * job.step_h + job.origin_h) * job.x_row + job.origin_w * job.x_column
-        list_ends(job, h * job.step_h + job.origin_h, lists, counts)
-        for block in range(job.blocks):
-            channel = block * lanes
-            if channel + lanes > job.channels:
-                block, channel = job.blocks, job.channels - lanes
-            depthwise_row(job, x + channel, job.y + image * job.y_image + h * job.out_w * job.y_column + channel, block,
-                          lists, counts)
+    cdef Py_ssize_t band = number % job.bands, image = number // job.bands, h, at, row = job.out_w * job.y_column
+    cdef Py_ssize_t first = job.rows * band, end = min(job.out_h, job.rows * (band + 1))
+    cdef Py_ssize_t whole = min(end, max(first, ceil_div(max(0, -job.origin_h), job.step_h)))
+    cdef Py_ssize_t whole_end = max(whole, min(end, ceil_div(max(0, job.height - job.span_h - job.origin_h),
+                                                             job.step_h)))
+    cdef Ends ends
+    cdef const float *x = job.x + image * job.x_image + job.origin_w * job.x_column
+    cdef float *y = job.y + image * job.y_image
+    ends.lists = <Py_ssize_t *>(job.scratch + worker * job.scratch_size + job.list_at)
+    if whole < whole_end:
+        list_ends(job, whole * job.step_h + job.origin_h, &ends)
+        depthwise_ends(job, x + (whole * job.step_h + job.origin_h) * job.x_row, y + whole * row, whole_end - whole,
+                       &ends)
+    for h in range(first, end):
+        if not whole <= h < whole_end:
+            list_ends(job, h * job.step_h + job.origin_h, &ends)
+            depthwise_ends(job, x + (h * job.step_h + job.origin_h) * job.x_row, y + h * row, 1, &ends)
+        elif h == whole:
+            list_ends(job, h * job.step_h + job.origin_h, &ends)
+        depthwise_inner(job, x + (h * job.step_h + job.origin_h) * job.x_row, y + h * row, &ends)
         if job.end.given:
-            at = h * job.out_w * job.y_column
-            job.kernels.finish(1, job.out_w * job.y_column, job.y + image * job.y_image + at, 0,
-                               residual_at(&job.end, image, 0, at, sizeof(float)), 0, job.end.kind, job.end.slope)
+            at = h * row
+            job.kernels.finish(1, row, y + at, 0, residual_at(&job.end, image, 0, at, sizeof(float)), 0, job.end.kind,
+                               job.end.slope)
 
 
-cdef void depthwise_row(const DepthwiseJob *job, const float *x, float *y, Py_ssize_t block, const Py_ssize_t *lists,
-                        const Py_ssize_t *counts) noexcept nogil:
-    """One vector of channels of an output row: columns at its beginning, those inside, columns at its end."""
-    cdef const float *weights = job.weights + block * job.taps * job.lanes
-    cdef const float *bias = job.bias + block * job.lanes
-    cdef Py_ssize_t step = job.step_w * job.x_column, w = 0, i = 0, n
-    while w < job.out_w:
-        n = job.inner_end - job.inner if w == job.inner and w < job.inner_end else 1
-        job.kernels.depthwise(y + w * job.y_column, job.y_column, n, x + w * step, step, counts[i],
-                              lists + 2 * i * job.taps, weights, lists + (2 * i + 1) * job.taps, bias)
-        w += n
-        i += 1
+cdef struct Ends:               # columns whose taps are not all inside; then, as one, those whose taps are
+    Py_ssize_t *lists           # of each: where its taps read, and where their weights lie
+    Py_ssize_t[MOST_ENDS + 1] column, taps
+    Py_ssize_t count
 
 
-cdef void list_ends(const DepthwiseJob *job, Py_ssize_t at_h, Py_ssize_t *lists, Py_ssize_t *counts) noexcept nogil:
-    """The taps inside the image of each column at an end, and of those between: where they read, and their weights."""
-    cdef Py_ssize_t w = 0, i = 0, t, n, h, at_w
+cdef void depthwise_pixels(const DepthwiseJob *job, const float *x, Py_ssize_t x_step, float *y, Py_ssize_t y_step,
+                           Py_ssize_t count, const Ends *ends, Py_ssize_t i) noexcept nogil:
+    """Outputs of all channels, a vector at a time. The last one may begin before the one before it ends."""
+    cdef Py_ssize_t block, channel, weights = job.taps * job.group * job.lanes
+    x, y = x + ends.column[i] * job.step_w * job.x_column, y + ends.column[i] * job.y_column
+    for block in range(job.blocks):
+        channel = block * job.lanes
+        if channel + job.lanes > job.channels:
+            block, channel = job.blocks, job.channels - job.lanes
+        job.kernels.depthwise(y + channel, y_step, count, x + channel, x_step, job.group, ends.taps[i],
+                              ends.lists + 2 * i * job.taps, job.weights + block * weights,
+                              ends.lists + (2 * i + 1) * job.taps, job.bias + block * job.lanes)
+
+
+cdef void depthwise_inner(const DepthwiseJob *job, const float *x, float *y, const Ends *ends) noexcept nogil:
+    if job.inner < job.inner_end:
+        depthwise_pixels(job, x, job.step_w * job.x_column, y, job.y_column, job.inner_end - job.inner, ends,
+                         ends.count)
+
+
+cdef void depthwise_ends(const DepthwiseJob *job, const float *x, float *y, Py_ssize_t rows,
+                         const Ends *ends) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(ends.count):
+        depthwise_pixels(job, x, job.step_h * job.x_row, y, job.out_w * job.y_column, rows, ends, i)
+
+
+cdef void list_ends(const DepthwiseJob *job, Py_ssize_t at_h, Ends *ends) noexcept nogil:
+    """For an output row that begins at input row `at_h`."""
+    cdef Py_ssize_t w
+    ends.count = 0
+    for w in range(job.out_w):
+        if not job.inner <= w < job.inner_end:
+            list_taps(job, at_h, w, ends, ends.count)
+            ends.count += 1
+    if job.inner < job.inner_end:
+        list_taps(job, at_h, job.inner, ends, ends.count)
+
+
+cdef void list_taps(const DepthwiseJob *job, Py_ssize_t at_h, Py_ssize_t w, Ends *ends, Py_ssize_t i) noexcept nogil:
+    """The taps that are inside the image for the outputs of a column."""
+    cdef Py_ssize_t t, n = 0, h, at_w
+    cdef Py_ssize_t *at = ends.lists + 2 * i * job.taps
     cdef const Py_ssize_t *offset
-    while w < job.out_w:
-        n = 0
-        for t in range(job.taps):
-            offset = job.offset + 3 * t
-            h, at_w = offset[1] - job.low_h, offset[2] - job.low_w
-            if 0 <= at_h + h < job.height and 0 <= w * job.step_w + job.origin_w + at_w < job.width:
-                lists[2 * i * job.taps + n] = h * job.x_row + at_w * job.x_column
-                lists[(2 * i + 1) * job.taps + n] = t * job.lanes
-                n += 1
-        counts[i] = n
-        w = job.inner_end if w == job.inner and w < job.inner_end else w + 1
-        i += 1
+    for t in range(job.taps):
+        offset = job.offset + 3 * t
+        h, at_w = offset[1] - job.low_h, offset[2] - job.low_w
+        if 0 <= at_h + h < job.height and 0 <= w * job.step_w + job.origin_w + at_w < job.width:
+            at[n], at[job.taps + n] = h * job.x_row + at_w * job.x_column, t * job.group * job.lanes
+            n += 1
+    ends.column[i], ends.taps[i] = w, n

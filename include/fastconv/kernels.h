@@ -82,9 +82,10 @@ typedef void fc_unpack_pixels_fn(void *pixels, fc_index column, fc_index channel
 /* kernels/resize.h: y[j] = w[j]*x[at[j]] + w[count + j]*x[at[count + j]]. */
 typedef void fc_resize_row_fn(void *y, const void *x, const fc_index *at, const void *w, fc_index count);
 
-/* kernels/depthwise.h: y[p*y_step + i] = bias[i] + sum_t w[w_at[t] + i] * x[p*x_step + at[t] + i], a vector of lanes. */
-typedef void fc_depthwise_fn(void *y, fc_index y_step, fc_index count, const void *x, fc_index x_step, fc_index taps,
-                             const fc_index *at, const void *w, const fc_index *w_at, const void *bias);
+/* kernels/depthwise.h: y[p*y_step + i] = bias[i] + sum_t,j w[w_at[t] + j*L + i] * x[p*x_step + at[t] + (i ^ gray(j))],
+ * L lanes. */
+typedef void fc_depthwise_fn(void *y, fc_index y_step, fc_index count, const void *x, fc_index x_step, fc_index group,
+                             fc_index taps, const fc_index *at, const void *w, const fc_index *w_at, const void *bias);
 
 /* kernels/filter.h: y[r][n] = start + sum_s,i,j w[w_at[s] + i*w_h + j*w_w] * x[x_at[s] + (r*step + i)*x_row + tap[j] +
  * n]. */

@@ -1,39 +1,74 @@
-/* depthwise: each lane is a channel with a kernel of its own (blocks.h), so that rows may be as short as they like and
- * a stride is a step of addresses.
+/* depthwise: each lane is a channel with kernels of its own (blocks.h), so that rows may be as short as they like and
+ * a stride is a step of addresses. Channels may see those of a group of 1, 2, 4 or 8, as many outputs as inputs.
  *
- *   y[p*y_step + i] = bias[i] + sum_t w[w_at[t] + i] * x[p*x_step + at[t] + i]      p < count, i < V_LANES, t < taps
+ *   y[p*y_step + i] = bias[i] + sum_t sum_j w[w_at[t] + j*V_LANES + i] * x[p*x_step + at[t] + (i ^ gray(j))]
  *
- * A tile of pixels is in registers; a tap's weights are loaded once for it, pixels are operands in memory.
+ *   for p < count, i < V_LANES, t < taps, j < group <= V_LANES
+ *
+ * A tile of pixels is in registers; a tap's weights are loaded once for it. From one j to the next, lanes change places
+ * with neighbours, which is one shuffle: gray(j) = j ^ j/2 differs from gray(j + 1) in one bit.
  */
 enum { FC_WORD(depthwise_tile) = V_REGISTERS == 32 ? 14 : 7 };
 
-FC_INLINE void FC_WORD(depthwise_pixels)(const int pixels, real *y, fc_index y_step, const real *x, fc_index x_step,
-                                         fc_index taps, const fc_index *at, const real *w, const fc_index *w_at,
-                                         v_t start) {
-    v_t acc[FC_WORD(depthwise_tile)];
+FC_INLINE void FC_WORD(depthwise_pixels)(const int pixels, const int group, real *y, fc_index y_step, const real *x,
+                                         fc_index x_step, fc_index taps, const fc_index *at, const real *w,
+                                         const fc_index *w_at, v_t start) {
+    v_t acc[FC_WORD(depthwise_tile)], seen[FC_WORD(depthwise_tile)];
     FC_UNROLL
     for (int p = 0; p < pixels; p++) acc[p] = start;
     for (fc_index t = 0; t < taps; t++) {
-        const v_t weight = v_load_once(w + w_at[t]);
         const real *from = x + at[t];
         FC_UNROLL
-        for (int p = 0; p < pixels; p++) acc[p] = v_fma(weight, v_load(from + p * x_step), acc[p]);
+        for (int j = 0; j < group; j++) {
+            const v_t weight = v_load_once(w + w_at[t] + j * V_LANES);
+            FC_UNROLL
+            for (int p = 0; p < pixels; p++) {
+                seen[p] = j == 0 ? v_load(from + p * x_step) : v_swap(seen[p], j & -j);
+                acc[p] = v_fma(weight, seen[p], acc[p]);
+            }
+        }
     }
     FC_UNROLL
     for (int p = 0; p < pixels; p++) v_store(y + p * y_step, acc[p]);
 }
 
-static void FC_NAME(depthwise)(void *y, fc_index y_step, fc_index count, const void *x, fc_index x_step, fc_index taps,
-                               const fc_index *at, const void *w, const fc_index *w_at, const void *bias) {
+FC_INLINE void FC_WORD(depthwise_row)(const int group, real *y, fc_index y_step, fc_index count, const real *x,
+                                      fc_index x_step, fc_index taps, const fc_index *at, const real *w,
+                                      const fc_index *w_at, const real *bias) {
     const v_t start = v_load(bias);
-    const real *from = x;
-    real *to = y;
+    /* Tiles of n pixels while there are as many; the last one ends at the last pixel, computing some for the second
+     * time: a shorter one would take as long, waiting for its own sums. */
 #define FC_PIXELS(n)                                                                                                   \
-    for (; count >= (n); count -= (n), from += (n) * x_step, to += (n) * y_step)                                       \
-    FC_WORD(depthwise_pixels)(n, to, y_step, from, x_step, taps, at, w, w_at, start)
+    for (; count >= (n); count -= (n), x += (n) * x_step, y += (n) * y_step)                                           \
+        FC_WORD(depthwise_pixels)(n, group, y, y_step, x, x_step, taps, at, w, w_at, start);                           \
+    if (count && done >= (n)) {                                                                                        \
+        x -= ((n) - count) * x_step, y -= ((n) - count) * y_step;                                                      \
+        FC_WORD(depthwise_pixels)(n, group, y, y_step, x, x_step, taps, at, w, w_at, start);                           \
+        return;                                                                                                        \
+    }
+    const fc_index done = count; /* all of them, in the end */
     FC_PIXELS(FC_WORD(depthwise_tile));
     FC_PIXELS(FC_WORD(depthwise_tile) / 2);
     FC_PIXELS(3);
     FC_PIXELS(1);
 #undef FC_PIXELS
+}
+
+static void FC_NAME(depthwise)(void *y, fc_index y_step, fc_index count, const void *x, fc_index x_step, fc_index group,
+                               fc_index taps, const fc_index *at, const void *w, const fc_index *w_at,
+                               const void *bias) {
+    switch (group) {
+#define FC_GROUP(n)                                                                                                    \
+    case n: FC_WORD(depthwise_row)(n, y, y_step, count, x, x_step, taps, at, w, w_at, bias); break;
+        FC_GROUP(1)
+        FC_GROUP(2)
+#if FC_IS_F32 || FC_ROWS > 4 /* 2 and 4 lanes in the baseline, 4 and 8 with AVX2, 8 and 16 with AVX-512 */
+        FC_GROUP(4)
+#endif
+#if FC_ROWS > (FC_IS_F32 ? 4 : 6)
+        FC_GROUP(8)
+#endif
+#undef FC_GROUP
+    default: break;
+    }
 }
