@@ -41,7 +41,16 @@ class Engine:
     cut: Cut
     finite: bool
     def __init__(self, cut: Cut, weight: NDArray[Any], bias: NDArray[Any] | None, threads: int = 1) -> None: ...
-    def run(self, x: NDArray[Any], y: NDArray[Any], origin: Sequence[int], threads: int, last: int = 0) -> None: ...
+    def run(
+        self,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        origin: Sequence[int],
+        threads: int,
+        last: int = 0,
+        end: tuple[int, float, NDArray[Any] | None] | None = None,
+        axes: int = 3,
+    ) -> None: ...
     def describe(self, x_shape: Sequence[int], y_shape: Sequence[int], threads: int = 1) -> dict[str, Any]: ...
 
 class Winograd:

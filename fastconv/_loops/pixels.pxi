@@ -64,7 +64,7 @@ cdef class Pixels(Runner):
     def __dealloc__(self):
         free(self.numbers)
 
-    cdef int _run(self, const Py_buffer *x, const Py_buffer *y, origin, Py_ssize_t threads, int last,
+    cdef int _run(self, const View *x, const View *y, origin, Py_ssize_t threads, int last,
                   const End *end) except -1:
         cdef PixelJob job = self.template
         cdef Py_ssize_t size = job.itemsize

@@ -36,7 +36,7 @@ cdef class TapsFirst(Runner):
         self.products, self.direct, self.ones, self.ones_bytes = products, direct, ones, ones.view("uint8")
         self.empty, self.finite, self.algorithm = direct.empty, direct.finite, "direct, taps first"
 
-    cdef int _run(self, const Py_buffer *x, const Py_buffer *y, origin, Py_ssize_t threads, int last,
+    cdef int _run(self, const View *x, const View *y, origin, Py_ssize_t threads, int last,
                   const End *end) except -1:
         cdef Taps job
         cdef char *tables
