@@ -8,6 +8,7 @@ of the gradient seen.
 import numpy as np
 import pytest
 import reference
+from conditions import needs_true_memory
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import fill
@@ -76,6 +77,44 @@ def test_weight_gradient_at_the_edges_of_tiles(channels, outputs, size, dtype, i
     for i, j in np.ndindex(3, 3):
         tap = np.einsum("nohw,nchw->oc", g.astype(float), padded[:, :, i : i + size, j : j + size], optimize=True)
         np.testing.assert_array_equal(got[:, :, i, j], tap)
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "options"),
+    [
+        ((250, 260), (3, 3), {"padding": 1}),
+        ((520, 130), (3, 2), {"padding": ((0, 2), (1, 0)), "stride": (2, 1)}),
+        ((70_000,), (4,), {"dilation": 3, "padding": 5}),
+        ((40, 41, 42), (2, 1, 2), {"padding": (1, 0, 0)}),
+    ],
+)
+def test_weight_gradient_by_bands(size, kernel, options, isa, threads):
+    """Images that are not transposed as a whole."""
+    rng, axes = np.random.default_rng(0), len(size)
+    x, w = fill(rng, (1, 60, *size), "float32"), np.zeros((62, 60, *kernel), np.float32)
+    y = getattr(fastconv, f"conv{axes}d")(x, w, **options)
+    g = fill(rng, y.shape, "float32")
+    got = getattr(grad, f"conv{axes}d_weight")(x, w.shape, g, **options)
+    stride, dilation = (reference.per_axis(options.get(name, 1), axes) for name in ("stride", "dilation"))
+    padded = np.pad(x, [(0, 0), (0, 0), *reference.pairs(options["padding"], axes)])
+    for tap, read in reference.each_tap(kernel, y.shape[2:], stride, dilation):
+        want = g[0].reshape(62, -1).astype(float) @ padded[(0, slice(None), *read)].reshape(60, -1).T
+        np.testing.assert_array_equal(got[(..., *tap)], want)
+
+
+@needs_true_memory
+def test_weight_gradient_holds_a_band_alone(python):
+    done = python("""
+    import resource
+    import numpy as np
+    from fastconv.grad import conv2d_weight
+    x, g = np.ones((1, 2, 3000, 3000), np.float32), np.ones((1, 2, 3000, 3000), np.float32)
+    conv2d_weight(x[..., :40, :40], (2, 2, 3, 3), g[..., :40, :40], padding=1)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    conv2d_weight(x, (2, 2, 3, 3), g, padding=1)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    """)
+    assert int(done.stdout) * 1024 < 40 << 20, done.stdout
 
 
 def test_same_bits_for_any_number_of_threads(isa):

@@ -2,12 +2,13 @@
 
     sums[g, m, k, c] += sum over q of small[g, m, q] * large[g, c, q*step + k*dilation - lo]
 
-Both images are transposed once, a pixel's channels side by side; then a tap is an offset, and the gemm kernel reads
-`large` where it lies. Pixels beyond its edges are left out of the sum. The sum is cut into blocks of FC_BLOCK_K pixels,
-added up in order: which thread takes an item has no part in it.
+Both images are transposed, a band at a time, a pixel's channels side by side; then a tap is an offset, and the gemm
+kernel reads `large` where it lies. Pixels beyond its edges are left out of the sum. The sum is cut into blocks of
+FC_BLOCK_K pixels, added up in order: neither bands nor threads have a part in it.
 """
 
 cdef enum:
+    GRADIENT_BYTES = 16 << 20   # of both images of a band, about: it bounds the memory, and stays in L3
     GRADIENT_PANELS = 8         # panels of an item: they share the list of live pixels, and 32 KiB of `large` in L1
 
 
@@ -16,6 +17,8 @@ cdef struct KernelSum:
     Py_ssize_t itemsize, groups, outputs, channels, taps    # outputs of `small` and channels of `large` per group
     Py_ssize_t panels, panel_ranges, strips                 # of outputs, of panels, of channels
     Py_ssize_t q_size, x_size                               # pixels of either image
+    Py_ssize_t band, bands                                  # pixels of `small` of a band, and how many there are
+    Py_ssize_t q_first, q_count, x_first, x_count           # of the band that is transposed
     Py_ssize_t[3] q, x, kernel, step, dilation, lo
     const char *small
     const char *large
@@ -30,7 +33,7 @@ def kernel_sums(small, large, sums, step, dilation, lo, Py_ssize_t groups, Py_ss
     cdef const fc_isa *isa = fc_isa_table(current_isa)
     cdef const unsigned char[::1] q = small.reshape(-1).view("uint8"), x = large.reshape(-1).view("uint8")
     cdef unsigned char[::1] y = sums.reshape(-1).view("uint8")
-    cdef Py_ssize_t n, images = small.shape[0]
+    cdef Py_ssize_t n, band, widest = 0, images = small.shape[0], pixel
     if q.shape[0] == 0 or x.shape[0] == 0 or y.shape[0] == 0:
         return
     job.itemsize, job.groups = small.itemsize, groups
@@ -46,20 +49,43 @@ def kernel_sums(small, large, sums, step, dilation, lo, Py_ssize_t groups, Py_ss
     job.sums = <char *>&y[0]
     products = groups * job.outputs * job.channels * job.taps * job.q_size
     threads = max(1, min(threads, FC_MAX_THREADS, 1 + products // SERIAL_PRODUCTS))
+    pixel = groups * (job.outputs + job.channels * job.step[0] * job.step[1] * job.step[2]) * job.itemsize
+    job.band = max(1, GRADIENT_BYTES // (pixel * FC_BLOCK_K)) * FC_BLOCK_K
+    job.bands = ceil_div(job.q_size, job.band)
     job.q_pack = job.x_pack = NULL
     try:
-        job.q_pack = <char *>aligned(groups * job.outputs * job.q_size * job.itemsize)
+        for n in range(job.bands):
+            set_band(&job, n)
+            widest = max(widest, job.x_count)
+        job.q_pack = <char *>aligned(groups * job.outputs * min(job.q_size, job.band) * job.itemsize)
         # Whole vectors are read: up to four, less one column, past the last pixel.
-        job.x_pack = <char *>aligned((groups * job.channels * job.x_size + 4 * job.kernels.lanes) * job.itemsize)
+        job.x_pack = <char *>aligned((groups * job.channels * widest + 4 * job.kernels.lanes) * job.itemsize)
         with nogil:
             for n in range(images):
                 job.small = <const char *>&q[0] + n * groups * job.outputs * job.q_size * job.itemsize
                 job.large = <const char *>&x[0] + n * groups * job.channels * job.x_size * job.itemsize
-                fc_parallel(transpose_item, &job, groups * (job.panels + job.strips), threads)
-                fc_parallel(kernel_item, &job, groups * job.strips * job.taps * job.panel_ranges, threads)
+                for band in range(job.bands):
+                    set_band(&job, band)
+                    fc_parallel(transpose_item, &job, groups * (job.panels + job.strips), threads)
+                    fc_parallel(kernel_item, &job, groups * job.strips * job.taps * job.panel_ranges, threads)
     finally:
         free(job.q_pack)
         free(job.x_pack)
+
+
+cdef void set_band(KernelSum *job, Py_ssize_t band) noexcept nogil:
+    """Pixels of `small` of a band, and the rows of `large` (planes, in volumes) that its taps read."""
+    cdef Py_ssize_t axis = 0, q_row, x_row, first, end
+    job.q_first = band * job.band
+    job.q_count = min(job.band, job.q_size - job.q_first)
+    while axis < 2 and job.q[axis] == job.x[axis] == job.kernel[axis] == 1:
+        axis += 1
+    q_row, x_row = job.q_size // job.q[axis], job.x_size // job.x[axis]
+    first = job.q_first // q_row * job.step[axis] - job.lo[axis]
+    end = ((job.q_first + job.q_count - 1) // q_row * job.step[axis] + (job.kernel[axis] - 1) * job.dilation[axis]
+           - job.lo[axis] + 1)
+    first, end = max(<Py_ssize_t>0, first), min(job.x[axis], end)
+    job.x_first, job.x_count = first * x_row, max(<Py_ssize_t>0, end - first) * x_row
 
 
 cdef void transpose_item(void *pointer, Py_ssize_t item, Py_ssize_t worker) noexcept nogil:
@@ -67,25 +93,27 @@ cdef void transpose_item(void *pointer, Py_ssize_t item, Py_ssize_t worker) noex
     cdef const KernelSum *job = <const KernelSum *>pointer
     cdef Py_ssize_t g = item // (job.panels + job.strips), i = item % (job.panels + job.strips)
     if i < job.panels:
-        transpose(job, job.q_pack, job.small, g, i, job.panels, job.outputs, job.q_size)
+        transpose(job, job.q_pack, job.small, g, i, job.panels, job.outputs, job.q_size, job.q_first, job.q_count)
     else:
-        transpose(job, job.x_pack, job.large, g, i - job.panels, job.strips, job.channels, job.x_size)
+        transpose(job, job.x_pack, job.large, g, i - job.panels, job.strips, job.channels, job.x_size, job.x_first,
+                  job.x_count)
 
 
 cdef void transpose(const KernelSum *job, char *to, const char *rows, Py_ssize_t g, Py_ssize_t i, Py_ssize_t parts,
-                    Py_ssize_t channels, Py_ssize_t size) noexcept nogil:
+                    Py_ssize_t channels, Py_ssize_t size, Py_ssize_t from_pixel, Py_ssize_t pixels) noexcept nogil:
     cdef Py_ssize_t[256] row, pixel, place
     cdef Py_ssize_t first = channels * i // parts, count = channels * (i + 1) // parts - first
     cdef Py_ssize_t block, p, n
-    cdef Py_ssize_t start = (g * channels + first) * size * job.itemsize
+    to += (g * channels + first) * pixels * job.itemsize
+    rows += ((g * channels + first) * size + from_pixel) * job.itemsize
     for p in range(count):
         row[p] = p * size
     for p in range(FC_BLOCK_K):
         pixel[p], place[p] = p, p * count
-    for block in range(ceil_div(size, FC_BLOCK_K)):
+    for block in range(ceil_div(pixels, FC_BLOCK_K)):
         p = block * FC_BLOCK_K
-        n = min(<Py_ssize_t>FC_BLOCK_K, size - p)
-        job.kernels.pack_weights(to + start + p * count * job.itemsize, rows + start + p * job.itemsize, count, row, n,
+        n = min(<Py_ssize_t>FC_BLOCK_K, pixels - p)
+        job.kernels.pack_weights(to + p * count * job.itemsize, rows + p * job.itemsize, count, row, n,
                                  pixel, place)
 
 
@@ -98,19 +126,20 @@ cdef void kernel_item(void *pointer, Py_ssize_t item, Py_ssize_t worker) noexcep
     cdef Py_ssize_t c0 = job.channels * strip // job.strips
     cdef Py_ssize_t columns = job.channels * (strip + 1) // job.strips - c0, first, n_runs, block, i
     cdef Py_ssize_t r0, rows
-    cdef const char *x = job.x_pack + (g * job.channels + c0) * job.x_size * job.itemsize
+    cdef const char *x = job.x_pack + (g * job.channels + c0) * job.x_count * job.itemsize
     cdef fc_run[256] runs
     cdef Py_ssize_t[256] b_row
-    for block in range(ceil_div(job.q_size, FC_BLOCK_K)):
+    for block in range(ceil_div(job.q_count, FC_BLOCK_K)):
         first = block * FC_BLOCK_K
-        n_runs = live_pixels(job, tap, first, min(first + FC_BLOCK_K, job.q_size), columns, runs, b_row)
+        n_runs = live_pixels(job, tap, job.q_first + first,
+                             job.q_first + min(first + FC_BLOCK_K, job.q_count), columns, runs, b_row)
         if n_runs == 0:
             continue
         for i in range(job.panels * part // job.panel_ranges, job.panels * (part + 1) // job.panel_ranges):
             r0 = job.outputs * i // job.panels
             rows = job.outputs * (i + 1) // job.panels - r0
             job.kernels.gemm(
-                rows, columns, job.q_pack + ((g * job.outputs + r0) * job.q_size + first * rows) * job.itemsize, runs,
+                rows, columns, job.q_pack + ((g * job.outputs + r0) * job.q_count + first * rows) * job.itemsize, runs,
                 n_runs, x, b_row,
                 job.sums + (((g * job.outputs + r0) * job.taps + tap) * job.channels + c0) * job.itemsize,
                 job.taps * job.channels, NULL)
@@ -144,7 +173,7 @@ cdef Py_ssize_t live_pixels(const KernelSum *job, Py_ssize_t tap, Py_ssize_t fir
         else:
             runs[n_runs].first, runs[n_runs].count = row + w - first, stop - w
             n_runs += 1
-        row = (d * job.x[1] + h) * job.x[2] + at_w
+        row = (d * job.x[1] + h) * job.x[2] + at_w - job.x_first
         while w < stop:
             b_row[live] = (row + w * job.step[2]) * pitch
             live += 1
