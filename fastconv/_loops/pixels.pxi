@@ -85,7 +85,7 @@ cdef class Pixels(Runner):
 
     cdef int _cut_work(self, PixelJob *job, Py_ssize_t threads) except -1:
         """Items: a range of panels of outputs, for a piece of some output rows."""
-        cdef Py_ssize_t products = job.images * job.out_h * job.out_w * job.outputs * job.packed.products, wanted, bytes
+        cdef Py_ssize_t products = job.images * job.out_h * job.out_w * job.outputs * job.packed.products, wanted
         job.in_place = (job.origin_h >= 0 and job.origin_w >= 0
                         and job.origin_h + (job.out_h - 1) * job.step_h + job.span_h < job.height
                         and job.origin_w + (job.out_w - 1) * job.step_w + job.span_w < job.width_in)
@@ -95,7 +95,6 @@ cdef class Pixels(Runner):
         job.threads = max(1, min(threads, FC_MAX_THREADS, 1 + products // SERIAL_PRODUCTS))
         wanted = 4 * job.threads if job.threads > 1 else 1
         job.columns, job.rows, job.panel_ranges = max(1, min(job.out_w, PIXELS_OF_ITEM)), 1, 1
-        bytes = job.channels * job.itemsize
         while job.columns > 64 and self._strip_bytes(job, 1) > PIXELS_BYTES:
             job.columns = ceil_div(job.columns, 2)
         while (job.rows < job.out_h and 2 * job.rows * job.columns <= 2 * PIXELS_OF_ITEM
