@@ -71,6 +71,7 @@ cdef enum:
     PANEL_TILES = 4             # tiles that are packed at once: 147 KiB for FC_BLOCK_K floats, read from L2 at no cost
     ITEM_TILES = 16             # tiles of pixels of an item
     OUTPUT_BYTES = 1 << 20      # the part of an output that is built aside before it is interleaved
+    FILTER_BYTES = 24 << 10     # one of a filter with a stride, which reads a row for few outputs: in L1
     STRIP_BYTES = 256 << 10     # a strip of padded rows: in L2; smaller ones in L1 copy more rows twice for no gain
     FINISH_BYTES = 16 << 10     # of a filter's outputs that are finished at once, still in L1 ...
     FILTER_ROWS = 8             # ... and whole tiles of it

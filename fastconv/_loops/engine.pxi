@@ -448,6 +448,8 @@ cdef class Cut:
         """Blocks of output rows, or pieces of one, whose strip stays in L2, about, where taps are far apart."""
         cdef Py_ssize_t shares = job.images * job.groups * job.grid[0], budget = STRIP_BYTES
         cdef Py_ssize_t wanted = 4 * job.threads if job.threads > 1 else 1
+        if job.outputs * job.n_phases == 1 and job.image.step[1] > 1:
+            budget = FILTER_BYTES
         self._cut_units_of_items(job, 1)
         job.columns, job.rows = min(job.grid[2], STRIP_COLUMNS), 1
         while job.columns > 64 and max(self._strip_bytes(job, 1, job.columns),
