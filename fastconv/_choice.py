@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .geometry import Convolution, TransposedConvolution
 
 if TYPE_CHECKING:
+    from typing import TypeGuard
+
     import numpy as np
 
     from .geometry import Axis
@@ -63,6 +65,9 @@ class Choice(NamedTuple):
 DIRECT = Choice("direct", why="nothing faster is known for this kernel")
 
 
+# Planes of few pixels end inside a vector: 49 take the time of 64. Turned, pixels are the rows of a product and fill
+# it; that pays where vectors would take this share longer, and each number that is turned has this many products.
+HALF_EMPTY, TURNED_PRODUCTS = 1.15, 100
 PADDED_ROWS = 1 << 20  # numbers: the most that the padded input rows of 64 outputs may have, where channels lie last
 
 
@@ -81,13 +86,25 @@ def choose(
     last : whether the channels of input and output lie side by side.
     """
     choice = _choose(operator, size, compute, algorithm, lanes, last)
-    if last and choice.engine == "direct" and _rows_of_pixels(operator, lanes):
-        return choice._replace(engine="pixels")
+    if choice.engine == "direct" and _rows_of_pixels(operator, lanes):
+        if last:
+            return choice._replace(engine="pixels")
+        if size is not None and _planes_are_half_empty(operator, size, lanes * 4 // compute.itemsize):
+            return choice._replace(engine="turned pixels")
     return choice
 
 
-def _rows_of_pixels(operator: Convolution | TransposedConvolution, lanes: int) -> bool:
-    """Tell whether a direct convolution of channels that lie last has vectors of outputs, and neighbouring taps."""
+def _planes_are_half_empty(operator: Convolution, size: tuple[int, ...], lanes: int) -> bool:
+    outputs, channels = operator.core_channels
+    pixels = prod(operator.output(size, None)[0])
+    if -(-pixels // lanes) * lanes < HALF_EMPTY * pixels:
+        return False
+    turned = channels * prod(size) + outputs * pixels
+    return outputs * channels * prod(operator.kernel) * pixels >= TURNED_PRODUCTS * turned
+
+
+def _rows_of_pixels(operator: Convolution | TransposedConvolution, lanes: int) -> TypeGuard[Convolution]:
+    """Tell whether a direct convolution has vectors of outputs, and neighbouring taps."""
     if not isinstance(operator, Convolution) or len(operator.kernel) > 2 or operator.groups > 1:
         return False
     outputs, channels = operator.core_channels

@@ -8,6 +8,7 @@ instruction set at hand. It is immutable, takes inputs of any size, and may be s
 from __future__ import annotations
 
 from functools import lru_cache, partial
+from math import prod
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -311,8 +312,9 @@ class _Layer:
             engine = _core.Winograd(*terms, choice.tile, get_num_threads())
             if engine.finite:
                 return _OrDirect(engine, packed)
-        if choice.engine == "pixels":
-            return _core.Pixels(_cut(operator, weight.itemsize, _core.isa(), False), weight, bias)
+        if choice.engine.endswith("pixels"):
+            pixels = _core.Pixels(_cut(operator, weight.itemsize, _core.isa(), False), weight, bias)
+            return _Turned(pixels) if choice.engine.startswith("turned") else pixels
         if choice.engine == "depthwise":
             engine = _core.Depthwise(_terms(operator)[0], weight, bias, operator.core_channels[0])
             if engine.finite:
@@ -396,6 +398,44 @@ def _run_last(
         _core.turn(planes, y, True, threads)
         if end is not None:
             _core.finish(y, end, True, threads)
+
+
+class _Turned:
+    """Rows of pixels for images with planes: turned on their way in, outputs on their way out."""
+
+    __slots__ = ("_engine",)
+    last = 0
+
+    def __init__(self, engine: _core.Pixels) -> None:
+        self._engine = engine
+
+    def run(
+        self,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        origin: tuple[int, ...],
+        threads: int,
+        last: int = 0,
+        end: End | None = None,
+    ) -> None:
+        if not x[:1, :1].flags.c_contiguous:
+            x = np.ascontiguousarray(x)
+        seen, made = (np.moveaxis(np.empty((a.shape[0], *a.shape[2:], a.shape[1]), a.dtype), 4, 1) for a in (x, y))
+        _core.turn(x, seen, True, threads)
+        self._engine.run(seen, made, origin, threads, READS_LAST | WRITES_LAST)
+        _core.turn(made, y, False, threads)
+        if end is not None:
+            _core.finish(y, end, False, threads)
+
+    def describe(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...], threads: int) -> dict[str, Any]:
+        said = self._engine.describe(x_shape, y_shape, threads)
+        numbers = prod(x_shape) + prod(y_shape)
+        turned = numbers * (4 if said["dtype"] == "float32" else 8)
+        return {
+            **said,
+            "algorithm": "direct, rows of turned pixels",
+            "workspace_bytes": said["workspace_bytes"] + turned,
+        }
 
 
 def _planes(x: NDArray[Any], threads: int) -> NDArray[Any]:

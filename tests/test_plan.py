@@ -143,3 +143,18 @@ def test_a_temporary_layer_frees_its_memory():
     current, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert current < 2**20
+
+
+def test_planes_that_end_inside_a_vector_are_turned(isa):
+    """49 pixels would take the time of 64; the bits are those of panels, and of a batch or a crop."""
+    rng = np.random.default_rng(0)
+    x, w, b, r = (rng.standard_normal(s).astype("f4") for s in ((2, 256, 7, 7), (300, 256, 1, 1), 300, (2, 300, 7, 7)))
+    layer = fastconv.Conv2d(w, b, activation="relu")
+    if isa == "avx512":
+        assert layer.describe(x.shape)["algorithm"] == "direct, rows of turned pixels"
+    wide = np.pad(x, [(0, 0), (0, 0), (0, 9), (0, 9)])
+    assert "turned" not in layer.describe(wide.shape)["algorithm"]
+    np.testing.assert_array_equal(layer(x), layer(wide)[..., :7, :7])
+    np.testing.assert_array_equal(layer(wide[..., :7, :7]), layer(x))
+    both = fastconv.Conv2d(w, b)(x) + r
+    np.testing.assert_array_equal(layer(x, residual=r), np.maximum(both, 0))
