@@ -140,3 +140,18 @@ def test_empty_arrays_change_their_shape(shape, shuffled, order):
     y = fastconv.pixel_shuffle(x, 2, order=order)
     assert y.shape == shuffled
     assert fastconv.pixel_unshuffle(y, 2, order=order).shape == shape
+
+
+@pytest.mark.parametrize(
+    ("channels", "dtype"), [(16, "f4"), (17, "f4"), (40, "f8"), (64, "u1"), (95, "u1"), (33, "u2")]
+)
+@pytest.mark.parametrize("factors", [(2, 2), (3, 2), (1, 5), (4, 4), (5, 4)])
+def test_channels_last_that_fill_vectors(channels, dtype, factors, isa, threads):
+    """Fine pixels are rows of their channels, up to 16 at a time."""
+    fh, fw = factors
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (2, 5, 7, channels * fh * fw * np.dtype(dtype).itemsize), np.uint8).view(dtype)
+    want = np.moveaxis(reference.pixel_shuffle(np.moveaxis(x, -1, 1), factors), 1, -1)
+    got = fastconv.pixel_shuffle(x, factors, layout="NHWC")
+    assert_same_bits(got, np.ascontiguousarray(want))
+    assert_same_bits(fastconv.pixel_unshuffle(got, factors, layout="NHWC"), x)

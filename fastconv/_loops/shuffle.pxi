@@ -1,6 +1,7 @@
 """Pixel shuffle and unshuffle: rows of bytes interleaved."""
 
 cdef enum:
+    VECTOR_BYTES = 64           # of a fine pixel, from which on its channels are moved as a row
     PIECE_BYTES = 64 << 10      # of fine: what an item moves, and the longest piece of a row
     AXES = 7                    # of the walk over pieces
     SERIAL_BYTES = 256 << 10    # below which waking a thread costs more than it brings
@@ -104,6 +105,7 @@ cdef struct LastShuffle:        # rows of coarse [w][k], k = (c*fh + i)*fw + j, 
     const fc_real_kernels *kernels                  # for elements of 4 and 8 bytes
     const unsigned char *pixel_table                # for all of a coarse pixel, and of a fine row's; NULL if too many
     const unsigned char *fine_table
+    const unsigned char *area_table                 # for the fine pixels of a coarse one, where they are vectors
     char *coarse
     char *fine
     Py_ssize_t itemsize, channels, fh, fw, width, undo
@@ -114,15 +116,17 @@ cdef struct LastShuffle:        # rows of coarse [w][k], k = (c*fh + i)*fw + j, 
 def shuffle_last(x, y, Py_ssize_t itemsize, Py_ssize_t channels, factors, bint undo, Py_ssize_t threads):
     """Moves bytes between coarse (rows, W, C*fh*fw) and fine (rows*fh, W*fw, C), channel order "crd", both contiguous.
 
-    By planes: a coarse pixel's elements go to as many rows of scratch, and these, in another order, to the fine rows.
+    Where the channels of a fine pixel fill a vector, a coarse pixel's elements go straight to the fine ones. Else by
+    planes: they go to as many rows of scratch, and these, in another order, to the fine rows.
     """
     cdef LastShuffle job
     cdef const unsigned char[:, ::1] source = x
     cdef unsigned char[:, ::1] target = y
     cdef unsigned char[16384] pixel_table
     cdef unsigned char[16384] fine_table
-    cdef Py_ssize_t ways, rows, workers
+    cdef Py_ssize_t ways, rows, workers, area
     job.fh, job.fw = factors
+    area = job.fh * job.fw
     ways = channels * job.fh * job.fw
     job.coarse = <char *>(&target[0, 0] if undo else &source[0, 0])
     job.fine = <char *>(&source[0, 0] if undo else &target[0, 0])
@@ -135,8 +139,11 @@ def shuffle_last(x, y, Py_ssize_t itemsize, Py_ssize_t channels, factors, bint u
     job.pieces = ceil_div(job.width, job.piece)
     job.pitch = (ceil_div(job.piece * itemsize, 64) | 1) * 64
     job.scratch_bytes = ways * job.pitch
-    job.pixel_table, job.fine_table = NULL, NULL
-    if itemsize in (1, 2, 4, 8, 16):
+    job.pixel_table = job.fine_table = job.area_table = NULL
+    if itemsize in (1, 2, 4, 8, 16) and 2 <= area <= FC_MAX_WAYS and channels * itemsize >= VECTOR_BYTES:
+        fc_shuffle_table(pixel_table, job.movers.unit, area, itemsize, not undo)
+        job.area_table = pixel_table
+    elif itemsize in (1, 2, 4, 8, 16):
         if 2 <= ways <= FC_MAX_WAYS:
             fc_shuffle_table(pixel_table, job.movers.unit, ways, itemsize, not undo)
             job.pixel_table = pixel_table
@@ -158,6 +165,9 @@ cdef void shuffle_last_piece(void *pointer, Py_ssize_t number, Py_ssize_t worker
     cdef char *coarse = job.coarse + (row * job.width + w) * area * job.channels * job.itemsize
     cdef char *fine
     cdef void_pointer[16] ways
+    if job.area_table is not NULL:
+        shuffle_vectors(job, row, w, count)
+        return
     if not job.undo:
         exchange(job, coarse, area * job.channels, planes, 1, area * job.channels, count, 0, job.pixel_table)
     for i in range(job.fh):
@@ -176,6 +186,22 @@ cdef void shuffle_last_piece(void *pointer, Py_ssize_t number, Py_ssize_t worker
                          job.channels, count, not job.undo, NULL)
     if job.undo:
         exchange(job, coarse, area * job.channels, planes, 1, area * job.channels, count, 1, job.pixel_table)
+
+
+cdef void shuffle_vectors(const LastShuffle *job, Py_ssize_t row, Py_ssize_t w, Py_ssize_t count) noexcept nogil:
+    """Coarse pixels one by one, their fine ones as rows of `channels` elements."""
+    cdef Py_ssize_t area = job.fh * job.fw, fine_pixel = job.channels * job.itemsize, p, i
+    cdef char *coarse
+    cdef void_pointer[16] ways
+    for p in range(w, w + count):
+        coarse = job.coarse + (row * job.width + p) * area * fine_pixel
+        for i in range(area):
+            ways[i] = job.fine + (((row * job.fh + i // job.fw) * job.width + p) * job.fw + i % job.fw) * fine_pixel
+        if job.undo:
+            job.movers.interleave(coarse, <const void *const *>ways, area, area, job.channels, job.itemsize,
+                                  job.area_table)
+        else:
+            job.movers.deinterleave(ways, coarse, area, area, job.channels, job.itemsize, job.area_table)
 
 
 cdef void exchange(const LastShuffle *job, char *pixels, Py_ssize_t step, char *planes, Py_ssize_t apart,
