@@ -158,3 +158,23 @@ def test_planes_that_end_inside_a_vector_are_turned(isa):
     np.testing.assert_array_equal(layer(wide[..., :7, :7]), layer(x))
     both = fastconv.Conv2d(w, b)(x) + r
     np.testing.assert_array_equal(layer(x, residual=r), np.maximum(both, 0))
+
+
+def test_a_layer_knows_its_small_calls_by_heart(threads):
+    """Of any shape, dtype, layout of memory, and with an activation; no more of them than it should keep."""
+    rng = np.random.default_rng(0)
+    w, b = (rng.standard_normal(s).astype("f4") for s in ((5, 3, 3, 3), 5))
+    layer = fastconv.Conv2d(w, b, padding=1, activation="relu")
+    for _ in range(2):
+        for size in range(1, 90):
+            for dtype in ("f4", "f8", ">f4"):
+                x = rng.standard_normal((1, 3, size, 4)).astype(dtype)
+                got = layer(x)
+                assert got.dtype == np.result_type(np.dtype(dtype).newbyteorder("="), w)
+                if size % 20 == 1:
+                    assert_same_bits(got, fastconv.conv2d(x, w, b, padding=1, activation="relu"))
+                    assert_same_bits(layer(x[0]), got[0])
+                    assert_same_bits(layer(np.asfortranarray(x)), got)
+    assert 0 < len(layer._calls) <= 64
+    with pytest.raises(ValueError, match="input has 4"):
+        layer(np.ones((1, 4, 5, 5), np.float32))
