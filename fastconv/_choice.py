@@ -66,8 +66,9 @@ DIRECT = Choice("direct", why="nothing faster is known for this kernel")
 
 
 # Planes of few pixels end inside a vector: 49 take the time of 64. Turned, pixels are the rows of a product and fill
-# it; that pays where vectors would take this share longer, and each number that is turned has this many products.
-HALF_EMPTY, TURNED_PRODUCTS = 1.15, 100
+# it; that pays where vectors would take this share longer, each number that is turned has this many products, and all
+# of them take longer than the calls that turn them, 2 us.
+HALF_EMPTY, TURNED_PRODUCTS, LEAST_TURNED = 1.15, 100, 500_000
 PADDED_ROWS = 1 << 20  # numbers: the most that the padded input rows of 64 outputs may have, where channels lie last
 
 
@@ -100,7 +101,7 @@ def _planes_are_half_empty(operator: Convolution, size: tuple[int, ...], lanes: 
     if -(-pixels // lanes) * lanes < HALF_EMPTY * pixels:
         return False
     turned = channels * prod(size) + outputs * pixels
-    return outputs * channels * prod(operator.kernel) * pixels >= TURNED_PRODUCTS * turned
+    return outputs * channels * prod(operator.kernel) * pixels >= max(TURNED_PRODUCTS * turned, LEAST_TURNED)
 
 
 def _rows_of_pixels(operator: Convolution | TransposedConvolution, lanes: int) -> TypeGuard[Convolution]:
