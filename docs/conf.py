@@ -1,9 +1,12 @@
 """Sphinx settings: `python -m sphinx -W -b html docs docs/_build` from the root of the project; the extra is `docs`."""
 
+import os
+
 import matplotlib
 
 import fastconv
 
+os.environ["TQDM_DISABLE"] = "1"  # no bars among what the examples print
 matplotlib.use("Agg")
 project, author = "fastconv", "the fastconv authors"
 version = release = fastconv.__version__
