@@ -97,7 +97,7 @@ cdef class Pixels(Runner):
         job.columns, job.rows, job.panel_ranges = max(1, min(job.out_w, PIXELS_OF_ITEM)), 1, 1
         while job.columns > 64 and self._strip_bytes(job, 1) > PIXELS_BYTES:
             job.columns = ceil_div(job.columns, 2)
-        while (job.rows < job.out_h and 2 * job.rows * job.columns <= 2 * PIXELS_OF_ITEM
+        while (job.rows < job.out_h and job.rows * job.columns <= PIXELS_OF_ITEM
                and (job.in_place or self._strip_bytes(job, 2 * job.rows) <= PIXELS_BYTES)):
             job.rows *= 2
         job.rows = max(1, min(job.rows, job.out_h))
