@@ -27,7 +27,7 @@ from libc.string cimport memcpy, memmove, memset
 from fastconv._kernels cimport (
     FC_BLOCK_K, FC_ISA_COUNT, FC_MAX_TABLE, FC_MAX_THREADS, FC_MAX_WAYS, fc_any_fn, fc_byte_kernels, fc_columns,
     fc_filter, fc_image, fc_isa, fc_isa_compiled, fc_isa_kernel, fc_isa_name, fc_isa_table, fc_isa_usable, fc_parallel,
-    fc_real_kernels, fc_rows, fc_run, fc_shuffle_table, fc_stop_threads,
+    fc_permutation, fc_real_kernels, fc_rows, fc_run, fc_shuffle_table, fc_stop_threads,
 )
 
 cdef extern from "stdlib.h" nogil:
@@ -149,6 +149,11 @@ def kernels(name):
         found[entry.decode()] = <uintptr_t>kernel
         i += 1
     return found
+
+
+def byte_unit():
+    """Bytes of a vector that one mask permutes, of the instruction set in use."""
+    return fc_isa_table(current_isa).bytes.unit
 
 
 def shuffle_table(Py_ssize_t unit, Py_ssize_t ways, Py_ssize_t item_bytes, bint undo):

@@ -7,6 +7,7 @@ cdef extern from "fastconv/kernels.h" nogil:
         FC_BLOCK_K
         FC_MAX_WAYS
         FC_MAX_TABLE
+        FC_MAX_RUNS
         FC_ISA_COUNT
 
     ctypedef struct fc_run:
@@ -99,12 +100,28 @@ cdef extern from "fastconv/kernels.h" nogil:
         void (*max_runs)(void *, const void *, const fc_columns *) noexcept nogil
         void (*mean_runs)(void *, const void *, const fc_columns *, const void *, const void *) noexcept nogil
 
+    ctypedef struct fc_permutation:
+        fc_index pixels
+        fc_index to_runs
+        fc_index to_run
+        fc_index to_step
+        fc_index from_runs
+        fc_index from_run
+        fc_index from_step
+        fc_index blocks
+        fc_index to_block
+        fc_index from_block
+        fc_index tiles
+        const fc_index *places
+        const unsigned char *masks
+
     ctypedef struct fc_byte_kernels:
         fc_index unit
         void (*interleave)(void *, const void *const *, fc_index, fc_index, fc_index, fc_index,
                            const unsigned char *) noexcept nogil
         void (*deinterleave)(void *const *, const void *, fc_index, fc_index, fc_index, fc_index,
                              const unsigned char *) noexcept nogil
+        void (*permute)(void *const *, const void *const *, fc_index, const fc_permutation *) noexcept nogil
 
     ctypedef struct fc_isa:
         const char *name

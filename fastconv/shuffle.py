@@ -16,6 +16,7 @@ from ._arrays import (
     check_out,
 )
 from ._config import get_num_threads
+from ._permutation import permutation
 from .geometry import shuffle_factors, shuffle_geometry
 from .plan import SubpixelConv2d
 
@@ -304,29 +305,30 @@ def _move_last(x: NDArray[Any], y: NDArray[Any], geometry: ShuffleGeometry, orde
         return y
     n, channels = geometry.fine[:2]
     (fd, fh, fw), (d, h, w) = geometry.factors, geometry.coarse[2:]
-    coarse, fine = (y, x) if undo else (x, y)
-    if fd > 1 or x.dtype.hasobject or not x.itemsize:
+    pixel, threads = channels * x.itemsize, get_num_threads()
+    steps = None
+    if fd == 1 and pixel and not x.dtype.hasobject:
+        steps = permutation(_core.byte_unit(), x.itemsize, channels, (fh, fw), order, undo)
+    if steps is not None:
+        x, rows = np.ascontiguousarray(x), [(n * d * h, w * fh * fw * pixel), (n * d * h * fh, w * fw * pixel)]
+        source, target = rows[::-1] if undo else rows
+        sides = x.reshape(-1).view(np.uint8).reshape(source), y.reshape(-1).view(np.uint8).reshape(target)
+        _core.shuffle_last(*sides, pixel, (fh, fw), steps, undo, threads)
+    elif fd == 1 and order == "dcr" and pixel and not x.dtype.hasobject:
+        # Of fw neighbouring pixels all channels stay together: only fh such runs change places with the row.
+        x, run = np.ascontiguousarray(x), fw * pixel
+        rows = [(n * d * h, 1, 1, 1, w * fh * run), (n * d * h, fh, 1, 1, w * run)]
+        source, target = rows[::-1] if undo else rows
+        sides = x.reshape(-1).view(np.uint8).reshape(source), y.reshape(-1).view(np.uint8).reshape(target)
+        _core.shuffle(*sides, run, (1, 1, fh), ORDERS.index("crd"), not undo, threads)
+    else:
+        coarse, fine = (y, x) if undo else (x, y)
         split = (channels, fd, fh, fw) if order == "crd" else (fd, fh, fw, channels)
-        pixels = coarse.reshape(n, d, h, w, *split)
-        pixels = (
-            pixels.transpose(0, 1, 5, 2, 6, 3, 7, 4) if order == "crd" else pixels.transpose(0, 1, 4, 2, 5, 3, 6, 7)
-        )
+        axes = (0, 1, 5, 2, 6, 3, 7, 4) if order == "crd" else (0, 1, 4, 2, 5, 3, 6, 7)
+        pixels = coarse.reshape(n, d, h, w, *split).transpose(axes)
         places = fine.reshape(pixels.shape)
         if undo:
             pixels[...] = places
         else:
             places[...] = pixels
-        return y
-    x, threads, code = np.ascontiguousarray(x), get_num_threads(), ORDERS.index("crd")
-    if order == "crd":
-        rows = (n * d * h, -1), (n * d * h * fh, -1)
-        source, target = rows[::-1] if undo else rows
-        sides = x.reshape(source).view(np.uint8), y.reshape(target).view(np.uint8)
-        _core.shuffle_last(*sides, x.itemsize, channels, (fh, fw), undo, threads)
-    else:  # of fw neighbouring pixels all channels stay together: only fh such runs change places with the row
-        run = fw * channels * x.itemsize
-        rows = (n * d * h, 1, 1, 1, w * fh * run), (n * d * h, fh, 1, 1, w * run)
-        source, target = rows[::-1] if undo else rows
-        sides = x.reshape(-1).view(np.uint8).reshape(source), y.reshape(-1).view(np.uint8).reshape(target)
-        _core.shuffle(*sides, run, (1, 1, fh), code, not undo, threads)
     return y

@@ -15,6 +15,7 @@ from tolerances import UNIT_ROUNDOFF, assert_close, assert_same_bits, transform
 
 from fastconv import _core, _winograd
 from fastconv._fourier import order, roots
+from fastconv._permutation import permutation
 
 INT, INDEX, POINTER, DOUBLE = ctypes.c_int, ctypes.c_ssize_t, ctypes.c_void_p, ctypes.c_double
 
@@ -79,6 +80,7 @@ SIGNATURES = {
     **dict.fromkeys(("mean_taps", "mean_runs"), (None, POINTER, POINTER, POINTER, POINTER, POINTER)),
     "interleave": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, POINTER),
     "deinterleave": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, POINTER),
+    "permute": (None, POINTER, POINTER, INDEX, POINTER),
 }
 
 
@@ -1003,6 +1005,55 @@ def test_deinterleave(kernel, guard, rng, item):
         got = np.stack([guard.take(row) for row in coarse])
         guard.check()
         assert_same_bits(got, rows_of(fine[skew:], ways, step, item).copy())
+
+
+PERMUTED = [  # channels, factors, item: groups of many pixels and of one, runs around a vector, blocks of channels
+    *[(1, (2, 2), 1), (3, (2, 2), 1), (1, (1, 3), 2), (1, (3, 1), 4), (3, (2, 2), 4), (3, (3, 3), 4)],
+    *[(3, (4, 4), 4), (1, (2, 5), 3), (5, (2, 3), 2), (4, (2, 2), 4), (15, (2, 2), 4), (16, (2, 2), 4)],
+    *[(21, (2, 3), 8), (3, (8, 8), 4), (2, (1, 2), 16), (1, (64, 1), 1), (40, (1, 1), 2), (15, (3, 3), 4)],
+]
+
+
+@every("permute")
+@pytest.mark.parametrize("undo", [False, True])
+@pytest.mark.parametrize("order", ["crd", "dcr"])
+@pytest.mark.parametrize(("channels", "factors", "item"), PERMUTED)
+def test_permute(kernel, guard, rng, channels, factors, item, order, undo):
+    plan = permutation(kernel.unit, item, channels, factors, order, undo)
+    if plan is None:
+        assert order == "dcr" and channels * item >= kernel.unit
+        return
+    if plan.unit != kernel.unit:
+        assert plan.unit == 16 and channels * item >= kernel.unit
+        return
+    (fh, fw), columns, gap = factors, plan.rows // factors[0], 24 * (plan.rows > factors[0])  # other blocks' bytes
+    fine_run, coarse_run = fw // columns * plan.block, fh * fw * plan.block
+
+    def rows(number, run):
+        """Rows of canaries, and a view without what lies between the pixels."""
+        memory = [guard.output(max(0, pixels * (run + gap) - gap), np.uint8) for _ in range(number)]
+        views = [strided(row, (pixels, run), run + gap, 1) for row in memory]
+        return guard.input(np.array([address(row) for row in memory], np.uintp)), views
+
+    for pixels in {*range(7), *(n * plan.pixels + around for n in (1, 2, 5) for around in (-1, 0, 1))}:
+        values = rng.integers(0, 256, (pixels, coarse_run), np.uint8)
+        block = plan.block // item
+        split = (block, fh, fw) if order == "crd" else (fh, fw, block)
+        elements = values.reshape(pixels, *split, item)
+        fine = elements.transpose((2, 0, 3, 1, 4) if order == "crd" else (1, 0, 2, 3, 4))  # fh, pixel, fw, channel
+        fine = fine.reshape(fh, pixels, columns, fine_run).swapaxes(1, 2).reshape(plan.rows, pixels, fine_run)
+        sides = [(rows(1, coarse_run), values[None]), (rows(plan.rows, fine_run), fine)]
+        ((to, written), want), ((source, read), given) = sides if undo else sides[::-1]
+        for view, numbers in zip(read, given, strict=True):
+            view[...] = numbers
+        runs = [n * plan.pixels for view in (written[0], read[0]) for n in (view.shape[1], view.shape[1] + gap)]
+        program = plan.tiles, address(plan.places), address(plan.masks)
+        struct = [plan.pixels, len(written), *runs[:2], len(read), *runs[2:], 1, 0, 0, *program]
+        kernel(to, source, pixels, guard.input(np.array(struct, np.intp)))
+        got, left = (np.stack([guard.take(view) for view in views]) for views in (written, read))
+        guard.check()
+        assert_same_bits(got, np.ascontiguousarray(want))
+        assert_same_bits(left, np.ascontiguousarray(given))
 
 
 # ---------------------------------------------------------------------------------------------- the list

@@ -142,16 +142,19 @@ def test_empty_arrays_change_their_shape(shape, shuffled, order):
     assert fastconv.pixel_unshuffle(y, 2, order=order).shape == shape
 
 
+@pytest.mark.parametrize("order", ["crd", "dcr"])
 @pytest.mark.parametrize(
-    ("channels", "dtype"), [(16, "f4"), (17, "f4"), (40, "f8"), (64, "u1"), (95, "u1"), (33, "u2")]
+    ("channels", "dtype"),
+    [(1, "f4"), (3, "u1"), (3, "f4"), (4, "f8"), (5, "c16"), (16, "f4"), (17, "f4"), (40, "f8"), (95, "u1"), (3, "V6")],
 )
-@pytest.mark.parametrize("factors", [(2, 2), (3, 2), (1, 5), (4, 4), (5, 4)])
-def test_channels_last_that_fill_vectors(channels, dtype, factors, isa, threads):
-    """Fine pixels are rows of their channels, up to 16 at a time."""
+@pytest.mark.parametrize("factors", [(2, 2), (3, 2), (1, 5), (4, 4), (9, 8)])
+def test_channels_last(channels, dtype, factors, order, isa, threads):
+    """Many small pixels in a vector, one across several, blocks of channels, and what is left to NumPy."""
     fh, fw = factors
-    rng = np.random.default_rng(0)
-    x = rng.integers(0, 256, (2, 5, 7, channels * fh * fw * np.dtype(dtype).itemsize), np.uint8).view(dtype)
-    want = np.moveaxis(reference.pixel_shuffle(np.moveaxis(x, -1, 1), factors), 1, -1)
-    got = fastconv.pixel_shuffle(x, factors, layout="NHWC")
-    assert_same_bits(got, np.ascontiguousarray(want))
-    assert_same_bits(fastconv.pixel_unshuffle(got, factors, layout="NHWC"), x)
+    rng, itemsize = np.random.default_rng(0), np.dtype(dtype).itemsize
+    for width in (1, 7, 3000 // channels // itemsize):
+        x = rng.integers(0, 256, (2, 3, width, channels * fh * fw * itemsize), np.uint8).view(dtype)
+        want = np.moveaxis(reference.pixel_shuffle(np.moveaxis(x, -1, 1), factors, order), 1, -1)
+        got = fastconv.pixel_shuffle(x, factors, order=order, layout="NHWC")
+        assert_same_bits(got, np.ascontiguousarray(want))
+        assert_same_bits(fastconv.pixel_unshuffle(got, factors, order=order, layout="NHWC"), x)

@@ -15,6 +15,7 @@
 FC_TARGET_BEGIN("avx512f,avx512bw,avx512vbmi,avx2")
 #include "fastconv/simd/bytes_avx512.h"
 #include "fastconv/kernels/shuffle.h"
+#include "fastconv/kernels/permute.h"
 FC_TARGET_END
 FC_TARGET_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
 #include "fastconv/kernels/unit.h"

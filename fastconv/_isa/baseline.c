@@ -9,6 +9,7 @@
 #define FC_ROWS 4   /* 4 x 2 accumulators + 2 pixels + 1 weight + 1 product = 12 of SSE2's 16 registers */
 #define FC_NARROW 2 /* 2 x 4 accumulators + 4 pixels + 1 weight + 1 product = 14 of 16 */
 #define FC_BYTES 1
-#define B_UNIT 16 /* portable movers use no table */
+#include "fastconv/simd/bytes_baseline.h"
 #include "fastconv/kernels/shuffle.h"
+#include "fastconv/kernels/permute.h"
 #include "fastconv/kernels/unit.h"

@@ -1,8 +1,9 @@
-"""Pixel shuffle and unshuffle: rows of bytes interleaved."""
+"""Pixel shuffle and unshuffle: rows of bytes interleaved, or, with channels last, permuted within pixels."""
 
 cdef enum:
-    VECTOR_BYTES = 64           # of a fine pixel, from which on its channels are moved as a row
     PIECE_BYTES = 64 << 10      # of fine: what an item moves, and the longest piece of a row
+    AVX2 = 1                    # in the list of instruction sets
+    STRIP_OF_TILES = 16 << 10   # of coarse pixels that go through one tile after the other, in L1
     AXES = 7                    # of the walk over pieces
     SERIAL_BYTES = 256 << 10    # below which waking a thread costs more than it brings
 
@@ -100,128 +101,85 @@ cdef Py_ssize_t shuffle_piece(const Shuffle *job, char *coarse, char *fine, Py_s
 
 # ---------------------------------------------------------------------------------------------- channels last
 
-cdef struct LastShuffle:        # rows of coarse [w][k], k = (c*fh + i)*fw + j, and of fine [w][j][c]
+cdef struct LastShuffle:        # rows of coarse [w][k], k = (c*fh + i)*fw + j or another order, and of fine [w][j][c]
     const fc_byte_kernels *movers
-    const fc_real_kernels *kernels                  # for elements of 4 and 8 bytes
-    const unsigned char *pixel_table                # for all of a coarse pixel, and of a fine row's; NULL if too many
-    const unsigned char *fine_table
-    const unsigned char *area_table                 # for the fine pixels of a coarse one, where they are vectors
+    fc_permutation plan
     char *coarse
     char *fine
-    Py_ssize_t itemsize, channels, fh, fw, width, undo
-    Py_ssize_t piece, pieces, pitch, scratch_bytes  # positions of a piece; bytes of a plane of it
-    char *scratch
+    Py_ssize_t fh, fw, width, undo
+    Py_ssize_t pixel, block                         # bytes of a fine pixel, and of a block of its channels
+    Py_ssize_t columns                              # runs of a fine row: 1, or its pixels apart
+    Py_ssize_t piece, pieces                        # coarse pixels of an item
+    Py_ssize_t strip                                # and of a call of the kernel
 
 
-def shuffle_last(x, y, Py_ssize_t itemsize, Py_ssize_t channels, factors, bint undo, Py_ssize_t threads):
-    """Moves bytes between coarse (rows, W, C*fh*fw) and fine (rows*fh, W*fw, C), channel order "crd", both contiguous.
+def shuffle_last(x, y, Py_ssize_t pixel, factors, permutation, bint undo, Py_ssize_t threads):
+    """Moves bytes between coarse (rows, W*fh*fw*pixel) and fine (rows*fh, W*fw*pixel), both contiguous.
 
-    Where the channels of a fine pixel fill a vector, a coarse pixel's elements go straight to the fine ones. Else by
-    planes: they go to as many rows of scratch, and these, in another order, to the fine rows.
+    A fine pixel has `pixel` bytes; fastconv/_permutation.py says how those of a block of channels change places.
     """
     cdef LastShuffle job
     cdef const unsigned char[:, ::1] source = x
     cdef unsigned char[:, ::1] target = y
-    cdef unsigned char[16384] pixel_table
-    cdef unsigned char[16384] fine_table
-    cdef Py_ssize_t ways, rows, workers, area
+    cdef const Py_ssize_t[::1] places = permutation[5]
+    cdef const unsigned char[::1] masks = permutation[6]
+    cdef fc_permutation *plan = &job.plan
+    cdef Py_ssize_t rows, area, runs
     job.fh, job.fw = factors
     area = job.fh * job.fw
-    ways = channels * job.fh * job.fw
+    plan.pixels, job.block, runs, plan.tiles = permutation[1:5]
+    job.movers, job.pixel, job.undo = &fc_isa_table(current_isa).bytes, pixel, undo
+    if job.movers.unit != permutation[0]:
+        job.movers = &fc_isa_table(AVX2).bytes
+    job.columns = runs // job.fh
     job.coarse = <char *>(&target[0, 0] if undo else &source[0, 0])
     job.fine = <char *>(&source[0, 0] if undo else &target[0, 0])
-    rows, job.width = (y if undo else x).shape[0], (y if undo else x).shape[1] // (ways * itemsize)
-    job.movers, job.kernels = &fc_isa_table(current_isa).bytes, NULL
-    if itemsize == 4 or itemsize == 8:
-        job.kernels = &fc_isa_table(current_isa).f32 if itemsize == 4 else &fc_isa_table(current_isa).f64
-    job.itemsize, job.channels, job.undo = itemsize, channels, undo
-    job.piece = min(job.width, max(16, PIECE_BYTES // (ways * itemsize)))
+    rows, job.width = (y if undo else x).shape[0], (y if undo else x).shape[1] // (area * pixel)
+    plan.to_runs, plan.from_runs = runs, 1
+    plan.from_run, plan.to_run = plan.pixels * area * job.block, plan.pixels * area // runs * job.block
+    plan.from_step, plan.to_step = plan.pixels * area * pixel, plan.pixels * job.fw * pixel
+    plan.blocks, plan.from_block, plan.to_block = pixel // job.block, area * job.block, job.block
+    if undo:
+        plan.to_runs, plan.from_runs = plan.from_runs, plan.to_runs
+        plan.to_run, plan.from_run = plan.from_run, plan.to_run
+        plan.to_step, plan.from_step = plan.from_step, plan.to_step
+        plan.to_block, plan.from_block = plan.from_block, plan.to_block
+    plan.places, plan.masks = &places[0], &masks[0]
+    job.strip = PIECE_BYTES if plan.tiles == 1 else STRIP_OF_TILES
+    job.strip = max(1, job.strip // (area * pixel * plan.pixels)) * plan.pixels
+    job.piece = ceil_div(max(job.strip, PIECE_BYTES // (area * pixel)), job.strip) * job.strip
     job.pieces = ceil_div(job.width, job.piece)
-    job.pitch = (ceil_div(job.piece * itemsize, 64) | 1) * 64
-    job.scratch_bytes = ways * job.pitch
-    job.pixel_table = job.fine_table = job.area_table = NULL
-    if itemsize in (1, 2, 4, 8, 16) and 2 <= area <= FC_MAX_WAYS and channels * itemsize >= VECTOR_BYTES:
-        fc_shuffle_table(pixel_table, job.movers.unit, area, itemsize, not undo)
-        job.area_table = pixel_table
-    elif itemsize in (1, 2, 4, 8, 16):
-        if 2 <= ways <= FC_MAX_WAYS:
-            fc_shuffle_table(pixel_table, job.movers.unit, ways, itemsize, not undo)
-            job.pixel_table = pixel_table
-        if 2 <= channels * job.fw <= FC_MAX_WAYS:
-            fc_shuffle_table(fine_table, job.movers.unit, channels * job.fw, itemsize, undo)
-            job.fine_table = fine_table
-    workers = 1 if source.size < SERIAL_BYTES else max(1, min(threads, FC_MAX_THREADS, rows * job.pieces))
-    job.scratch = <char *>aligned(job.scratch_bytes * workers)
+    if source.size < SERIAL_BYTES:
+        threads = 1
     with nogil:
-        fc_parallel(shuffle_last_piece, &job, rows * job.pieces, workers)
-    free(job.scratch)
+        fc_parallel(shuffle_last_piece, &job, rows * job.pieces, threads)
 
 
 cdef void shuffle_last_piece(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
+    """Pixels of a row, some at a time. The last block of channels may begin before the one before it ends."""
     cdef const LastShuffle *job = <const LastShuffle *>pointer
-    cdef Py_ssize_t row = number // job.pieces, w = number % job.pieces * job.piece
-    cdef Py_ssize_t count = min(job.piece, job.width - w), area = job.fh * job.fw, i, j, c, n = job.fw * job.channels
-    cdef char *planes = job.scratch + worker * job.scratch_bytes
-    cdef char *coarse = job.coarse + (row * job.width + w) * area * job.channels * job.itemsize
-    cdef char *fine
-    cdef void_pointer[16] ways
-    if job.area_table is not NULL:
-        shuffle_vectors(job, row, w, count)
-        return
-    if not job.undo:
-        exchange(job, coarse, area * job.channels, planes, 1, area * job.channels, count, 0, job.pixel_table)
+    cdef Py_ssize_t row = number // job.pieces, w = number % job.pieces * job.piece, count
+    cdef Py_ssize_t end = min(job.width, w + job.piece), rest = job.pixel % job.block
+    cdef fc_permutation last = job.plan
+    last.blocks = 1
+    while w < end:
+        count = min(job.strip, end - w)
+        permute_pixels(job, &job.plan, row, w, count, 0)
+        if rest:
+            permute_pixels(job, &last, row, w, count, job.pixel - job.block)
+        w += count
+
+
+cdef void permute_pixels(const LastShuffle *job, const fc_permutation *plan, Py_ssize_t row, Py_ssize_t w,
+                         Py_ssize_t count, Py_ssize_t at) noexcept nogil:
+    """... of the channels from byte `at` of a fine pixel on."""
+    cdef Py_ssize_t i, j
+    cdef void_pointer[64] fine
+    cdef void_pointer coarse = job.coarse + ((row * job.width + w) * job.pixel + at) * job.fh * job.fw
     for i in range(job.fh):
-        fine = job.fine + ((row * job.fh + i) * job.width + w) * n * job.itemsize
-        if job.fine_table is not NULL:
-            for j in range(job.fw):
-                for c in range(job.channels):
-                    ways[j * job.channels + c] = planes + (c * area + i * job.fw + j) * job.pitch
-            if job.undo:
-                job.movers.deinterleave(ways, fine, n, n, count, job.itemsize, job.fine_table)
-            else:
-                job.movers.interleave(fine, <const void *const *>ways, n, n, count, job.itemsize, job.fine_table)
-        else:
-            for j in range(job.fw):
-                exchange(job, fine + j * job.channels * job.itemsize, n, planes + (i * job.fw + j) * job.pitch, area,
-                         job.channels, count, not job.undo, NULL)
+        for j in range(job.columns):
+            fine[i * job.columns + j] = job.fine + (((row * job.fh + i) * job.width + w) * job.fw + j) * job.pixel + at
     if job.undo:
-        exchange(job, coarse, area * job.channels, planes, 1, area * job.channels, count, 1, job.pixel_table)
-
-
-cdef void shuffle_vectors(const LastShuffle *job, Py_ssize_t row, Py_ssize_t w, Py_ssize_t count) noexcept nogil:
-    """Coarse pixels one by one, their fine ones as rows of `channels` elements."""
-    cdef Py_ssize_t area = job.fh * job.fw, fine_pixel = job.channels * job.itemsize, p, i
-    cdef char *coarse
-    cdef void_pointer[16] ways
-    for p in range(w, w + count):
-        coarse = job.coarse + (row * job.width + p) * area * fine_pixel
-        for i in range(area):
-            ways[i] = job.fine + (((row * job.fh + i // job.fw) * job.width + p) * job.fw + i % job.fw) * fine_pixel
-        if job.undo:
-            job.movers.interleave(coarse, <const void *const *>ways, area, area, job.channels, job.itemsize,
-                                  job.area_table)
-        else:
-            job.movers.deinterleave(ways, coarse, area, area, job.channels, job.itemsize, job.area_table)
-
-
-cdef void exchange(const LastShuffle *job, char *pixels, Py_ssize_t step, char *planes, Py_ssize_t apart,
-                   Py_ssize_t ways, Py_ssize_t count, bint to_pixels, const unsigned char *table) noexcept nogil:
-    """planes[k*apart][q] = pixels[q*step + k] for k < ways, q < count; or back."""
-    cdef void_pointer[16] at
-    cdef Py_ssize_t first = 0, n, k, pitch = apart * job.pitch
-    if table is NULL and job.kernels is not NULL:
-        if to_pixels:
-            job.kernels.transpose(pixels, step, planes, pitch // job.itemsize, ways, count)
-        else:
-            job.kernels.transpose(planes, pitch // job.itemsize, pixels, step, count, ways)
-        return
-    while first < ways:
-        n = min(<Py_ssize_t>FC_MAX_WAYS, ways - first)
-        for k in range(n):
-            at[k] = planes + (first + k) * pitch
-        if to_pixels:
-            job.movers.interleave(pixels + first * job.itemsize, <const void *const *>at, n, step, count, job.itemsize,
-                                  table)
-        else:
-            job.movers.deinterleave(at, pixels + first * job.itemsize, n, step, count, job.itemsize, table)
-        first += n
+        job.movers.permute(&coarse, <const void *const *>fine, count, plan)
+    else:
+        job.movers.permute(fine, <const void *const *>&coarse, count, plan)

@@ -15,6 +15,7 @@ enum {
     FC_BLOCK_K = 256, /* products summed in registers before they are added to the output: see kernels/gemm.h */
     FC_MAX_WAYS = 16, /* rows that the byte movers interleave in registers */
     FC_MAX_TABLE = FC_MAX_WAYS * FC_MAX_WAYS * 64, /* bytes of the largest fc_shuffle_table */
+    FC_MAX_RUNS = 64,                              /* rows that the pixels of one are permuted to */
     FC_TAKE = 0x40, /* byte i of a mask: FC_TAKE | n takes byte n of the vector picked from, */
     FC_KEEP = 0x80  /* FC_KEEP | i leaves what is there */
 };
@@ -153,6 +154,18 @@ typedef void fc_interleave_fn(void *fine, const void *const *coarse, fc_index wa
 /* ... and back: coarse[j][q] = fine[q*step + j]. */
 typedef void fc_deinterleave_fn(void *const *coarse, const void *fine, fc_index ways, fc_index step, fc_index count,
                                 fc_index item_bytes, const unsigned char *table);
+
+/* kernels/permute.h: bytes of groups of pixels change places. Runs are what a group has of one row, in bytes; of each
+ * tile `places` has the numbers of loads and stores, and of each of them the run and the byte. */
+typedef struct {
+    fc_index pixels; /* of a group */
+    fc_index to_runs, to_run, to_step, from_runs, from_run, from_step;
+    fc_index blocks, to_block, from_block; /* of channels, each permuted alike: how many, and the bytes between them */
+    fc_index tiles;
+    const fc_index *places;
+    const unsigned char *masks; /* [tile][store][load], of B_UNIT bytes */
+} fc_permutation;
+typedef void fc_permute_fn(void *const *to, const void *const *from, fc_index pixels, const fc_permutation *plan);
 
 /* ---- the tables ---- */
 

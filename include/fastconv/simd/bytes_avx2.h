@@ -20,3 +20,9 @@ FC_INLINE b_t b_mask(const unsigned char *table, fc_index i) {
 }
 FC_INLINE b_t b_pick(b_t v, b_t m) { return _mm256_shuffle_epi8(v, m); }
 FC_INLINE b_t b_put(b_t out, b_t v, b_t m) { return _mm256_or_si256(out, _mm256_shuffle_epi8(v, m)); }
+
+typedef __m128i u_t;
+FC_INLINE u_t u_load(const unsigned char *p) { return _mm_loadu_si128((const __m128i *)p); }
+FC_INLINE void u_store(unsigned char *p, u_t v) { _mm_storeu_si128((__m128i *)p, v); }
+FC_INLINE u_t u_pick(u_t v, u_t m) { return _mm_shuffle_epi8(v, m); }
+FC_INLINE u_t u_put(u_t out, u_t v, u_t m) { return _mm_or_si128(out, _mm_shuffle_epi8(v, m)); }
