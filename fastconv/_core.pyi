@@ -37,10 +37,9 @@ class Cut:
         itemsize: int,
     ) -> None: ...
 
-class Engine:
-    cut: Cut
-    finite: bool
-    def __init__(self, cut: Cut, weight: NDArray[Any], bias: NDArray[Any] | None, threads: int = 1) -> None: ...
+class Runner:
+    last: int
+    def takes(self, last: int) -> bool: ...
     def run(
         self,
         x: NDArray[Any],
@@ -49,8 +48,13 @@ class Engine:
         threads: int,
         last: int = 0,
         end: tuple[int, float, NDArray[Any] | None] | None = None,
-        axes: int = 3,
+        axes: int = 0,
     ) -> None: ...
+
+class Engine(Runner):
+    cut: Cut
+    finite: bool
+    def __init__(self, cut: Cut, weight: NDArray[Any], bias: NDArray[Any] | None, threads: int = 1) -> None: ...
     def describe(self, x_shape: Sequence[int], y_shape: Sequence[int], threads: int = 1) -> dict[str, Any]: ...
 
 class Winograd:
@@ -77,19 +81,9 @@ class Winograd:
     ) -> list[int]: ...
     def describe(self, x_shape: Sequence[int], y_shape: Sequence[int], threads: int = 1) -> dict[str, Any]: ...
 
-class Pixels:
+class Pixels(Runner):
     cut: Cut
-    last: int
     def __init__(self, cut: Cut, weight: NDArray[Any], bias: NDArray[Any] | None) -> None: ...
-    def run(
-        self,
-        x: NDArray[Any],
-        y: NDArray[Any],
-        origin: Sequence[int],
-        threads: int,
-        last: int = 0,
-        end: tuple[int, float, NDArray[Any] | None] | None = None,
-    ) -> None: ...
     def describe(self, x_shape: Sequence[int], y_shape: Sequence[int], threads: int = 1) -> dict[str, Any]: ...
 
 class Depthwise:
@@ -109,13 +103,12 @@ class Depthwise:
     ) -> None: ...
     def describe(self, x_shape: Sequence[int], y_shape: Sequence[int], threads: int = 1) -> dict[str, Any]: ...
 
-class TapsFirst:
+class TapsFirst(Runner):
     products: Engine
     direct: Engine
     algorithm: str
     finite: bool
     def __init__(self, products: Engine, direct: Engine, ones: NDArray[Any]) -> None: ...
-    def run(self, x: NDArray[Any], y: NDArray[Any], origin: Sequence[int], threads: int, last: int = 0) -> None: ...
     def describe(self, x_shape: Sequence[int], y_shape: Sequence[int], threads: int = 1) -> dict[str, Any]: ...
 
 class Fourier:

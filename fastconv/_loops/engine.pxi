@@ -80,7 +80,8 @@ cdef struct Job:
     char *scratch
     Py_ssize_t *panel_row                                   # where the rows of a panel begin
     Py_ssize_t *image_row                                   # those of the image
-    unsigned char *shuffle_table                            # if whole output rows are interleaved at once
+    unsigned char *shuffle_table                            # if whole output rows are interleaved at once,
+    Py_ssize_t ways                                         # so many phases, or phases and channels
 
 
 cdef Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
@@ -484,10 +485,11 @@ cdef class Cut:
         job.items = job.images * job.groups * job.unit_ranges * job.blocks
         job.threads = min(job.threads, job.items)
         return 0
+
     cdef void _prepare_tables(self, Job *job, char *room) noexcept:
         """TABLE_BYTES: [table of the shuffle][rows of a panel][rows of an image]"""
         cdef Py_ssize_t i
-        job.shuffle_table, job.panel_row = NULL, <Py_ssize_t *>(room + FC_MAX_TABLE)
+        job.panel_row = <Py_ssize_t *>(room + FC_MAX_TABLE)
         job.image_row = job.panel_row + FC_BLOCK_K
         if not job.strips:
             for i in range(self.most_products):
@@ -495,9 +497,17 @@ cdef class Cut:
         if job.in_place:
             for i in range(FC_BLOCK_K):
                 job.image_row[i] = i * job.image.channel
-        if job.aside and self.phases.complete and not job.last and 2 <= job.out_step[2] <= FC_MAX_WAYS:
-            job.shuffle_table = <unsigned char *>room
-            fc_shuffle_table(job.shuffle_table, job.movers.unit, job.out_step[2], job.itemsize, 0)
+        if job.aside and self.phases.complete:
+            prepare_ways(job, <unsigned char *>room, job.unit_ranges == 1)
+
+
+cdef void prepare_ways(Job *job, unsigned char *table, bint whole) noexcept:
+    """Outputs are interleaved phase by phase; channels last, with all channels, if an item has the whole of them."""
+    cdef bint last = job.last & WRITES_LAST
+    job.ways = job.out_step[2] * (job.outputs if last else 1)
+    if 2 <= job.ways <= FC_MAX_WAYS and not (last and (job.groups > 1 or not whole)):
+        job.shuffle_table = table
+        fc_shuffle_table(table, job.movers.unit, job.ways, job.itemsize, 0)
 
 
 cdef Py_ssize_t aside_row(Py_ssize_t pixels, Py_ssize_t itemsize) noexcept nogil:
@@ -536,17 +546,18 @@ cdef struct View:               # an image, or a batch of them, as (N, C, D, H, 
     Py_ssize_t[5] shape, strides            # strides in bytes
 
 
-cdef View view_of(const Py_buffer *array, int axes) noexcept:
-    """([N,] C, *spatial) with some spatial axes, seen as a batch with three: NumPy's own views take 0.1 us each."""
+cdef View view_of(const Py_buffer *array, int axes, bint last) noexcept:
+    """([N,] C, *spatial), or ([N,] *spatial, C), as five axes: NumPy's own views take 0.1 us each."""
     cdef View view
     cdef int batch = array.ndim - axes - 1, i, axis
     view.buf = <char *>array.buf
     for i in range(5):
-        axis = i - 1 + batch if i < 2 else batch + i - 1 - (3 - axes)
-        if axis < 0 or (i >= 2 and i < 5 - axes):
-            view.shape[i], view.strides[i] = 1, 0
+        if i < 2:
+            axis = (0 if batch else -1) if i == 0 else (array.ndim - 1 if last else batch)
         else:
-            view.shape[i], view.strides[i] = array.shape[axis], array.strides[axis]
+            axis = batch + (not last) + i - 5 + axes if i >= 5 - axes else -1
+        view.shape[i] = array.shape[axis] if axis >= 0 else 1
+        view.strides[i] = array.strides[axis] if axis >= 0 else 0
     return view
 
 
@@ -557,11 +568,15 @@ cdef class Runner:
 
     cdef readonly int last          # what it can take channels last: see last.pxi
 
-    def run(self, x, y, origin, Py_ssize_t threads, int last=0, tuple end=None, int axes=3):
+    def takes(self, int last):
+        """Whether `run` takes arrays of any number of axes, with their channels where `last` says."""
+        return self.empty is None and self.last & last == last
+
+    def run(self, x, y, origin, Py_ssize_t threads, int last=0, tuple end=None, int axes=0):
         """y = the operator of x, then its end; fastconv/plan.py says what x and y must be.
 
-        Typed memoryviews of them would take as long as a small layer. With fewer than three spatial `axes`, both are
-        ([N,] C, *spatial), and every output has a tap.
+        Typed memoryviews of them would take as long as a small layer. With a number of spatial `axes`, both are
+        ([N,] C, *spatial), or ([N,] *spatial, C) where both have their channels last.
         """
         cdef View image, output
         cdef Lent source = lend(x, PyBUF_STRIDES), target = lend(y, PyBUF_STRIDES | PyBUF_WRITABLE), residual
@@ -572,7 +587,8 @@ cdef class Runner:
             y[...] = self.empty
         if end is not None and not at_last:
             residual = bind_end(&bound, end, target.view.itemsize)
-        image, output = view_of(&source.view, axes), view_of(&target.view, axes)
+        image = view_of(&source.view, axes or 3, axes and last)
+        output = view_of(&target.view, axes or 3, axes and last)
         self._run(&image, &output, origin, threads, last, &bound)
         if at_last:
             finish(y, end, last & WRITES_LAST, threads)

@@ -57,9 +57,25 @@ cdef Py_ssize_t turn_tap(const Job *job, const fc_image *image, const Py_ssize_t
     return live
 
 
+cdef void store_pixels_last(const Job *job, const Item *item, const Line *line, Py_ssize_t row, Py_ssize_t w,
+                            Py_ssize_t count, Py_ssize_t column) noexcept nogil:
+    """What store_line does, where the channels of y lie side by side; `row` is that of the output."""
+    cdef const_pointer[16] ways
+    cdef Py_ssize_t step = job.out_step[2], whole = 0, i, m
+    if job.shuffle_table is not NULL:
+        whole = min(count, job.out[2] // step - w)
+        for i in range(step):
+            for m in range(job.outputs):
+                ways[i * job.outputs + m] = built(job, item, job.way + line.first + i, m, column)
+        job.movers.interleave(job.y + (item.image * job.y_image + (row * job.out[2] + w * step) * job.outputs)
+                              * job.itemsize, ways, job.ways, job.ways, whole, job.itemsize, job.shuffle_table)
+    if whole < count:
+        store_last_ways(job, item, line, row, w + whole, count - whole, column + whole)
+
+
 cdef void store_last_ways(const Job *job, const Item *item, const Line *line, Py_ssize_t row, Py_ssize_t w,
                           Py_ssize_t count, Py_ssize_t column) noexcept nogil:
-    """What store_line does, where the channels of y lie side by side; `row` is that of the output."""
+    """Phase by phase: channels become pixels in squares."""
     cdef Py_ssize_t step = job.out_step[2], i, n
     cdef const Way *way
     cdef char *to = job.y + (item.image * job.y_image + item.group * job.outputs + item.m0) * job.itemsize

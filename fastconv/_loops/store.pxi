@@ -30,7 +30,7 @@ cdef void store_line(const Job *job, const Item *item, const Line *line, Py_ssiz
     cdef Py_ssize_t row = row_d * job.out[1] + row_h, first = row * job.out[2] + w * job.out_step[2]
     cdef Py_ssize_t outputs = min(count * job.out_step[2], (row + 1) * job.out[2] - first)
     if job.last & WRITES_LAST:
-        store_last_ways(job, item, line, row, w, count, column)
+        store_pixels_last(job, item, line, row, w, count, column)
     elif job.shuffle_table is not NULL:
         store_rows(job, item, line, to, w, count, column)
     else:

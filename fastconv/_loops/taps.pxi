@@ -35,17 +35,19 @@ cdef class TapsFirst(Runner):
     def __cinit__(self, Engine products, Engine direct, ones):
         self.products, self.direct, self.ones, self.ones_bytes = products, direct, ones, ones.view("uint8")
         self.empty, self.finite, self.algorithm = direct.empty, direct.finite, "direct, taps first"
+        self.last = READS_LAST | WRITES_LAST
 
     cdef int _run(self, const View *x, const View *y, origin, Py_ssize_t threads, int last,
                   const End *end) except -1:
         cdef Taps job
         cdef char *tables
         self._cut(&job, x.shape, y.shape, origin, threads)
-        bind(&job.sums, x, y, 0)
+        bind(&job.sums, x, y, last)
         job.sums.end = end[0]
         if job.items == 0:
             return 0
-        job.products.x, job.products.x_image = job.sums.x, job.sums.x_image
+        job.products.x, job.products.x_image, job.products.x_column = job.sums.x, job.sums.x_image, job.sums.x_column
+        job.products.last = last & READS_LAST
         job.products.image.channel, job.products.image.pitch = job.sums.image.channel, job.sums.image.pitch
         job.scratch = <char *>aligned(job.scratch_bytes * job.sums.threads + 2 * TABLE_BYTES)
         job.sums.scratch, job.sums.scratch_bytes, job.ones = job.scratch, job.scratch_bytes, <char *>&self.ones_bytes[0]
@@ -95,7 +97,7 @@ cdef class TapsFirst(Runner):
         shares *= sums.grid[0] * job.column_blocks
         job.row_blocks = max(1, min(ceil_div(threads, max(shares, 1)), height))
         job.items = shares * job.row_blocks if sums.pixels else 0
-        sums.threads = max(1, min(threads, job.items, FC_MAX_THREADS))
+        sums.threads, sums.unit_ranges = max(1, min(threads, job.items, FC_MAX_THREADS)), 1
         job.chunk = min(job.chunk, ceil_div(height, job.row_blocks))
         self._lay_out(job, x_shape)
         return 0

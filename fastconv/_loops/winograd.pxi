@@ -277,8 +277,7 @@ cdef class Winograd:
         memset(job.bad, 0, job.images)
         if job.aside_at:
             self._aim_store(&store, &job, y.shape)
-            store.shuffle_table = <unsigned char *>job.scratch + bytes_of_threads
-            fc_shuffle_table(store.shuffle_table, store.movers.unit, store.out_step[2], store.itemsize, 0)
+            prepare_ways(&store, <unsigned char *>job.scratch + bytes_of_threads, job.panels == 1)
             job.store = &store
         try:
             with nogil:
