@@ -70,6 +70,7 @@ cdef enum:
     ITEM_ROWS = 512             # rows of weights of an item: 512 x FC_BLOCK_K floats are 512 KiB, half of a small L2
     PANEL_TILES = 4             # tiles that are packed at once: 147 KiB for FC_BLOCK_K floats, read from L2 at no cost
     ITEM_TILES = 16             # tiles of pixels of an item
+    LAST_WAYS = 8               # outputs side by side, channels last: of more, squares are turned
     OUTPUT_BYTES = 1 << 20      # the part of an output that is built aside before it is interleaved
     FILTER_BYTES = 24 << 10     # one of a filter with a stride, which reads a row for few outputs: in L1
     STRIP_BYTES = 256 << 10     # a strip of padded rows: in L2; smaller ones in L1 copy more rows twice for no gain

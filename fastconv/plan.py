@@ -245,12 +245,12 @@ class _Layer:
         output_size: tuple | None = None,
     ) -> NDArray[Any]:
         x = as_array("input", input)
-        if out is None and residual is None and self._calls and (known := self._calls.get((x.shape, x.dtype))):
-            if output_size is None:
-                engine, shape, origin, last, end = known
-                y = np.empty(shape, x.dtype)
-                engine.run(rows(x, x.dtype), y, origin, get_num_threads(), last, end, self._ndim)
-                return y
+        plain = residual is None and output_size is None
+        if out is None and plain and self._calls and (known := self._calls.get((x.shape, x.dtype))):
+            engine, shape, origin, last, end = known
+            y = np.empty(shape, x.dtype)
+            engine.run(rows(x, x.dtype), y, origin, get_num_threads(), last, end, self._ndim)
+            return y
         form, ndim = self._form, self._ndim
         shape = channels_first_shape(x.shape, ndim) if form.last else x.shape
         if residual is None:
@@ -262,7 +262,7 @@ class _Layer:
         if residual is not None:
             check_residual(residual, shape)
         if out is None:
-            y = self._run(x, np.empty(shape, compute), residual, place, choice, output_size is None)
+            y = self._run(x, np.empty(shape, compute), residual, place, choice, plain)
             return y if compute == dtype else y.astype(dtype)
         target = check_out(out, shape, dtype)
         arrays = x, self._weight, self._bias, residual

@@ -180,6 +180,9 @@ cdef void pack_strips(const Job *job, const Item *item, const Strip *strip) noex
     cdef Py_ssize_t c, plane, at_d, begin, end, low = strip.h0 * image.step[1] + image.origin[1] + job.reach.low_h
     cdef const char *pixels
     cdef char *to = item.pixels
+    if job.last & READS_LAST:
+        pack_strips_last(job, item, strip)
+        return
     for c in range(strip.c0, strip.c1):
         for plane in range(job.reach.planes):
             at_d = strip.d * image.step[0] + image.origin[0] + job.reach.plane_offset[plane]

@@ -504,8 +504,12 @@ cdef class Cut:
 cdef void prepare_ways(Job *job, unsigned char *table, bint whole) noexcept:
     """Outputs are interleaved phase by phase; channels last, with all channels, if an item has the whole of them."""
     cdef bint last = job.last & WRITES_LAST
-    job.ways = job.out_step[2] * (job.outputs if last else 1)
-    if 2 <= job.ways <= FC_MAX_WAYS and not (last and (job.groups > 1 or not whole)):
+    cdef Py_ssize_t most = FC_MAX_WAYS
+    job.ways = job.out_step[2]
+    if last:
+        most = LAST_WAYS if job.groups == 1 and whole else 0
+        job.ways *= job.outputs
+    if 2 <= job.ways <= most:
         job.shuffle_table = table
         fc_shuffle_table(table, job.movers.unit, job.ways, job.itemsize, 0)
 
@@ -607,7 +611,10 @@ cdef class Engine(Runner):
 
     def __cinit__(self, Cut cut, weight, bias, Py_ssize_t threads=1):
         cdef Lent lent
-        self.cut, self.last = cut, WRITES_LAST if cut.template.strips else READS_LAST | WRITES_LAST
+        self.cut, self.last = cut, WRITES_LAST
+        # An image is turned once, not for each tap; strips read every pixel once, but know no padding but zeros.
+        if cut.phases.pointwise or (cut.template.strips and cut.template.border == ZEROS):
+            self.last |= READS_LAST
         if not cut.phases.complete:
             self.empty = 0 if bias is None else bias.reshape(1, -1, 1, 1, 1)
         self.numbers = <char *>aligned(cut.bias_bytes + cut.weight_bytes)

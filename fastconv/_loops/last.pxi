@@ -57,6 +57,28 @@ cdef Py_ssize_t turn_tap(const Job *job, const fc_image *image, const Py_ssize_t
     return live
 
 
+cdef void pack_strips_last(const Job *job, const Item *item, const Strip *strip) noexcept nogil:
+    """What pack_strips does, from an image whose channels lie side by side: its padding is zeros."""
+    cdef const fc_image *image = &job.image
+    cdef Py_ssize_t size = job.itemsize, step = image.step[2], plane, r, f, at_d, at_h, at_w, lo, hi
+    cdef Py_ssize_t channel = job.reach.planes * strip.rows * strip.row, channels = strip.c1 - strip.c0
+    cdef Py_ssize_t count = strip.w1 - strip.w0 + job.reach.span_w // step
+    cdef const char *pixels = channel_pixels(job, item, strip.c0)
+    memset(item.pixels, 0, channels * channel * size)
+    for plane in range(job.reach.planes):
+        at_d = strip.d * image.step[0] + image.origin[0] + job.reach.plane_offset[plane]
+        for r in range(strip.rows if 0 <= at_d < image.size[0] else 0):
+            at_h = strip.h0 * image.step[1] + image.origin[1] + job.reach.low_h + r
+            for f in range(step if 0 <= at_h < image.size[1] else 0):
+                at_w = strip.w0 * step + image.origin[2] + job.reach.low_w + f
+                lo = min(count, ceil_div(max(0, -at_w), step))
+                hi = max(lo, min(count, ceil_div(max(0, image.size[2] - at_w), step)))
+                job.kernels.transpose(
+                    item.pixels + ((plane * strip.rows + r) * strip.row + f * strip.pitch + lo) * size, channel,
+                    pixels + (at_d * image.pitch[0] + at_h * image.pitch[1] + (at_w + lo * step) * job.x_column) * size,
+                    step * job.x_column, hi - lo, channels)
+
+
 cdef void store_pixels_last(const Job *job, const Item *item, const Line *line, Py_ssize_t row, Py_ssize_t w,
                             Py_ssize_t count, Py_ssize_t column) noexcept nogil:
     """What store_line does, where the channels of y lie side by side; `row` is that of the output."""
