@@ -14,7 +14,7 @@ at once, those at the ends of a row one by one, with the taps that they have.
 """
 
 cdef enum:
-    BAND_BYTES = 64 << 10       # of the padded input rows of an item
+    BAND_BYTES = 256 << 10      # of the padded input rows of an item
     IN_PLACE_TAPS = 9           # more of them are faster from a block in L1
     SHORT_ROW = 24              # of outputs: ends take longer than the copy for groups of several channels
     MOST_ENDS = 16              # columns whose taps leave the image, if it is read in place

@@ -32,7 +32,7 @@
     FC_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
 #define FC_TARGET_END _Pragma("clang attribute pop")
 #else
-#define FC_UNROLL _Pragma("GCC unroll 16")
+#define FC_UNROLL _Pragma("GCC unroll 32")
 #define FC_PRAGMA(text) _Pragma(#text)
 #define FC_TARGET_BEGIN(features) FC_PRAGMA(GCC push_options) FC_PRAGMA(GCC target(features))
 #define FC_TARGET_END _Pragma("GCC pop_options")

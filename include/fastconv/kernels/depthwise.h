@@ -10,14 +10,49 @@
  */
 enum { FC_WORD(depthwise_tile) = V_REGISTERS == 32 ? 14 : 7 };
 
-FC_INLINE void FC_WORD(depthwise_pixels)(const int pixels, const int group, real *y, fc_index y_step, const real *x,
-                                         fc_index x_step, fc_index taps, const fc_index *at, const real *w,
-                                         const fc_index *w_at, v_t start) {
+/* How many of the taps read neighbouring pixels, each one further. */
+FC_INLINE fc_index FC_WORD(depthwise_run)(fc_index taps, const fc_index *at, fc_index x_step) {
+    fc_index n = 1;
+    while (n < taps && at[n] - at[n - 1] == x_step) n++;
+    return n;
+}
+
+/* Such taps at once: each pixel is loaded once for all of them, as in a row of pixels p, the next tap wants p + 1. */
+FC_INLINE void FC_WORD(depthwise_taps)(const int pixels, const int taps, v_t *acc, const real *x, fc_index x_step,
+                                       const real *w, const fc_index *w_at) {
+    v_t weight[7];
+    FC_UNROLL
+    for (int t = 0; t < taps; t++) weight[t] = v_load_once(w + w_at[t]);
+    FC_UNROLL
+    for (int p = 0; p < pixels + taps - 1; p++) {
+        const v_t seen = v_load(x + p * x_step);
+        FC_UNROLL
+        for (int t = 0; t < taps; t++)
+            if (p - t >= 0 && p - t < pixels) acc[p - t] = v_fma(weight[t], seen, acc[p - t]);
+    }
+}
+
+FC_INLINE void FC_WORD(depthwise_pixels)(const int pixels, const int group, const int runs, real *y, fc_index y_step,
+                                         const real *x, fc_index x_step, fc_index taps, const fc_index *at,
+                                         const real *w, const fc_index *w_at, v_t start) {
     v_t acc[FC_WORD(depthwise_tile)], seen[FC_WORD(depthwise_tile)];
     FC_UNROLL
     for (int p = 0; p < pixels; p++) acc[p] = start;
     for (fc_index t = 0; t < taps; t++) {
         const real *from = x + at[t];
+        if (runs && pixels >= 3) {
+            const fc_index run = FC_WORD(depthwise_run)(taps - t, at + t, x_step);
+#define FC_TAPS(n)                                                                                                     \
+    if (run >= (n)) {                                                                                                  \
+        FC_WORD(depthwise_taps)(pixels, n, acc, from, x_step, w, w_at + t);                                            \
+        t += (n) - 1;                                                                                                  \
+        continue;                                                                                                      \
+    }
+            FC_TAPS(7)
+            FC_TAPS(5)
+            FC_TAPS(3)
+#undef FC_TAPS
+        }
         FC_UNROLL
         for (int j = 0; j < group; j++) {
             const v_t weight = v_load_once(w + w_at[t] + j * V_LANES);
@@ -32,18 +67,18 @@ FC_INLINE void FC_WORD(depthwise_pixels)(const int pixels, const int group, real
     for (int p = 0; p < pixels; p++) v_store(y + p * y_step, acc[p]);
 }
 
-FC_INLINE void FC_WORD(depthwise_row)(const int group, real *y, fc_index y_step, fc_index count, const real *x,
-                                      fc_index x_step, fc_index taps, const fc_index *at, const real *w,
+FC_INLINE void FC_WORD(depthwise_row)(const int group, const int runs, real *y, fc_index y_step, fc_index count,
+                                      const real *x, fc_index x_step, fc_index taps, const fc_index *at, const real *w,
                                       const fc_index *w_at, const real *bias) {
     const v_t start = v_load(bias);
     /* Tiles of n pixels while there are as many; the last one ends at the last pixel, computing some for the second
      * time: a shorter one would take as long, waiting for its own sums. */
 #define FC_PIXELS(n)                                                                                                   \
     for (; count >= (n); count -= (n), x += (n) * x_step, y += (n) * y_step)                                           \
-        FC_WORD(depthwise_pixels)(n, group, y, y_step, x, x_step, taps, at, w, w_at, start);                           \
+        FC_WORD(depthwise_pixels)(n, group, runs, y, y_step, x, x_step, taps, at, w, w_at, start);                     \
     if (count && done >= (n)) {                                                                                        \
         x -= ((n) - count) * x_step, y -= ((n) - count) * y_step;                                                      \
-        FC_WORD(depthwise_pixels)(n, group, y, y_step, x, x_step, taps, at, w, w_at, start);                           \
+        FC_WORD(depthwise_pixels)(n, group, runs, y, y_step, x, x_step, taps, at, w, w_at, start);                     \
         return;                                                                                                        \
     }
     const fc_index done = count; /* all of them, in the end */
@@ -57,9 +92,13 @@ FC_INLINE void FC_WORD(depthwise_row)(const int group, real *y, fc_index y_step,
 static void FC_NAME(depthwise)(void *y, fc_index y_step, fc_index count, const void *x, fc_index x_step, fc_index group,
                                fc_index taps, const fc_index *at, const void *w, const fc_index *w_at,
                                const void *bias) {
-    switch (group) {
+    fc_index run = 0;
+    if (group == 1)
+        for (fc_index t = 0; t < taps && run < 3; t += run) run = FC_WORD(depthwise_run)(taps - t, at + t, x_step);
+    switch (run >= 3 ? 0 : group) {
+    case 0: FC_WORD(depthwise_row)(1, 1, y, y_step, count, x, x_step, taps, at, w, w_at, bias); break;
 #define FC_GROUP(n)                                                                                                    \
-    case n: FC_WORD(depthwise_row)(n, y, y_step, count, x, x_step, taps, at, w, w_at, bias); break;
+    case n: FC_WORD(depthwise_row)(n, 0, y, y_step, count, x, x_step, taps, at, w, w_at, bias); break;
         FC_GROUP(1)
         FC_GROUP(2)
 #if FC_IS_F32 || FC_ROWS > 4 /* 2 and 4 lanes in the baseline, 4 and 8 with AVX2, 8 and 16 with AVX-512 */
