@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import lru_cache
-from math import inf, prod
+from math import gcd, inf, prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .geometry import Convolution, TransposedConvolution
@@ -44,6 +44,9 @@ WORKSPACE = 12 << 20  # bytes of a thread: a run of tiles has as many as the dil
 # Outputs of a row up to which it pays to turn pixels so that lanes are channels, by the channels of a group: with one,
 # turning takes the time of half-empty vectors at 28 outputs; with eight, a gemm tile is mostly empty at any length.
 SHORT_ROWS = {1: 24, 2: 56, 4: 56, 8: 2**40}
+
+MOST_SKIPPED = 2  # stride of a row whose outputs are all computed, where lanes are pixels and channels
+WASTED_LANES = 1.15  # of vectors of channels, from which on pixels share them
 
 MAX_SUM = 256  # taps that are summed at a time
 NARROW_ROWS = 6  # up to this many outputs of a pixel, a gemm tile is mostly empty
@@ -128,6 +131,8 @@ def _choose(
         return Choice("taps", why="few outputs share a pixel, and many channels make each")
     if compute.name != "float32":
         return Choice("direct", why=f"{compute.name} is always direct")
+    if last and (pixels := _pixels_in_lanes(operator, size, lanes)):
+        return Choice("depthwise", (pixels,), "lanes are pixels and their few channels")
     if _lanes_of_channels(operator, size, lanes, last):
         return Choice("depthwise", why="channels lie last" if last else "rows are short for groups this small")
     size = size or _large(operator)
@@ -168,6 +173,19 @@ def _lanes_of_channels(
     if prod(operator.factor) > 1 or operator.groups == 1 or prod(operator.kernel) == 1:
         return False
     return last or (size is not None and operator.output(size, None)[0][-1] <= SHORT_ROWS[inputs])
+
+
+def _pixels_in_lanes(operator: Convolution | TransposedConvolution, size: tuple[int, ...] | None, lanes: int) -> int:
+    """Return how many pixels of a depthwise layer fill vectors that its channels alone would leave half empty, or 0."""
+    channels = operator.groups
+    if not isinstance(operator, Convolution) or operator.core_channels != (1, 1) or len(operator.kernel) > 2:
+        return 0
+    if channels == 1 or prod(operator.factor) > 1 or prod(operator.kernel) == 1 or operator.stride[-1] > MOST_SKIPPED:
+        return 0
+    if channels >= lanes and (operator.stride[-1] > 1 or -(-channels // lanes) * lanes < WASTED_LANES * channels):
+        return 0
+    pixels = lanes // gcd(channels, lanes)
+    return pixels if size is None or operator.output(size, None)[0][-1] >= pixels else 0
 
 
 def _has_tiles(

@@ -91,7 +91,9 @@ class Depthwise:
     isa: str
     finite: bool
     last: int
-    def __init__(self, phases: Phases, weight: NDArray[Any], bias: NDArray[Any] | None, group: int) -> None: ...
+    def __init__(
+        self, phases: Phases, weight: NDArray[Any], bias: NDArray[Any] | None, group: int, pixels: int = 1
+    ) -> None: ...
     def run(
         self,
         x: NDArray[Any],

@@ -334,7 +334,7 @@ class _Layer:
             pixels = _core.Pixels(_cut(operator, weight.itemsize, _core.isa(), False), weight, bias)
             return _Turned(pixels) if choice.engine.startswith("turned") else pixels
         if choice.engine == "depthwise":
-            engine = _core.Depthwise(_terms(operator)[0], weight, bias, operator.core_channels[0])
+            engine = _core.Depthwise(_terms(operator)[0], weight, bias, operator.core_channels[0], *choice.tile)
             if engine.finite:
                 return engine
         if choice.engine == "fourier" and np.isfinite(weight).all():

@@ -47,6 +47,10 @@ ROADS = {
     "last, 1x1": ((3, 29, 31, 64), lambda w: fastconv.Conv2d(w(80, 64, 1, 1), w(80), layout="NHWC")),
     "last, strided": ((3, 40, 41, 70), lambda w: fastconv.Conv2d(w(24, 70, 3, 3), w(24), stride=2, layout="NHWC")),
     "last, depthwise": ((3, 40, 41, 48), lambda w: fastconv.Conv2d(w(48, 1, 3, 3), w(48), groups=48, layout="NHWC")),
+    "last, colours": (
+        (3, 90, 91, 3),
+        lambda w: fastconv.Conv2d(w(3, 1, 5, 5), w(3), padding=2, groups=3, layout="NHWC", activation="relu"),
+    ),
     "maximum": ((3, 16, 40, 41), lambda w: partial(fastconv.max_pool2d, kernel_size=3, stride=2, padding=1)),
     "average": ((3, 16, 40, 41), lambda w: partial(fastconv.avg_pool2d, kernel_size=3, stride=2, padding=1)),
     "adaptive": ((3, 16, 40, 41), lambda w: partial(fastconv.adaptive_avg_pool2d, output_size=(7, 9))),

@@ -86,10 +86,13 @@ def test_what_is_chosen():
     choices = {
         (1, 64, 14, 14): ({}, "depthwise"),
         (1, 64, 56, 56): ({}, "direct, strips"),
-        (1, 56, 56, 64): ({"layout": "NHWC"}, "depthwise"),
+        (1, 56, 56, 64): ({"layout": "NHWC"}, "depthwise, lanes of channels"),
     }
     for shape, (options, expected) in choices.items():
         layer = fastconv.Conv2d(w, padding=1, groups=64, **options)
         assert layer.describe(shape)["algorithm"].startswith(expected)
+    colours = fastconv.Conv2d(w[:3], padding=1, groups=3, layout="NHWC")
+    assert colours.describe((1, 56, 56, 3))["algorithm"] == "depthwise, lanes of colours"
+    assert colours.describe((1, 56, 3, 3))["algorithm"].startswith("direct")  # too few pixels to fill the lanes
     direct = fastconv.Conv2d(w, padding=1, groups=64, algorithm="direct")
     assert direct.describe((1, 64, 14, 14))["algorithm"].startswith("direct")

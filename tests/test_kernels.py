@@ -618,11 +618,15 @@ def test_depthwise(kernel, guard, rng, group):
     if group > lanes:
         pytest.skip("a group is within a vector")
     seen = np.arange(lanes) ^ np.array([j ^ j >> 1 for j in range(group)])[:, None]
-    for count, taps, step in product([1, 2, 3, 6, 7, 8, 13, 14, 15, 23, 31], [1, 9, 25], [1, 3]):
-        size = (count - 1) * step + 2 * taps
+    for count, taps, step, run in product(
+        [1, 2, 3, 4, 6, 7, 8, 10, 13, 14, 15, 18, 23, 31], [1, 2, 9, 25], [1, 3], [1, 2, 3, 4, 5, 6, 7, 9]
+    ):
+        # Runs of taps that read neighbours, whose loads are shared.
+        at = rng.permutation(2 * taps)[:taps] * run * step
+        at = (at[:, None] + step * np.arange(run)).ravel()[:taps]
+        at -= at.min()
+        size = (count - 1) * step + at.max() + 1  # so that the last entry is read
         x = whole_numbers(rng, (size, lanes), kernel.dtype)
-        at = rng.permutation(2 * taps)[:taps]
-        at[0] = 2 * taps - 1  # so that the last entry is read
         w, bias = (whole_numbers(rng, shape, kernel.dtype) for shape in ((taps, group, lanes), lanes))
         y_step, w_at = lanes + taps % 4, rng.permutation(taps)
         flat = guard.output((count - 1) * y_step + lanes, kernel.dtype)

@@ -23,6 +23,7 @@ cdef enum:
 cdef struct DepthwiseJob:
     const fc_real_kernels *kernels
     Py_ssize_t lanes, channels, blocks, group       # blocks of `lanes` channels; channels that see each other
+    Py_ssize_t pixels, colours                      # that share the lanes, as channels: see colours.pxi; or 1, channels
     Py_ssize_t taps, low_h, low_w, span_h, span_w   # offsets of the taps: least, and greatest less least
     const Py_ssize_t *offset                        # [tap][d, h, w]
     Py_ssize_t step_h, step_w
@@ -38,6 +39,7 @@ cdef struct DepthwiseJob:
     Py_ssize_t out_h, out_w
     Py_ssize_t rows, bands, items, threads          # output rows of a band
     Py_ssize_t padded_rows, pitch                   # of the block: rows, and pixels of one
+    Py_ssize_t colour_row                           # numbers of one: an odd number of cache lines
     int in_place
     Py_ssize_t inner, inner_end                     # columns whose taps are all inside
     Py_ssize_t flat_at, out_at, list_at, scratch_size       # in a worker's scratch, in floats
@@ -54,10 +56,10 @@ cdef class Depthwise:
     cdef DepthwiseJob template
     cdef float *numbers
 
-    def __cinit__(self, Phases phases, const float[::1] weight, bias, Py_ssize_t group):
+    def __cinit__(self, Phases phases, const float[::1] weight, bias, Py_ssize_t group, Py_ssize_t pixels=1):
         cdef const fc_isa *isa = fc_isa_table(current_isa)
         cdef DepthwiseJob *job = &self.template
-        cdef Py_ssize_t lanes = isa.f32.lanes, c, size, last
+        cdef Py_ssize_t lanes = isa.f32.lanes, c, size, last, at
         cdef const float[::1] biases
         cdef float *weights
         self.phases, self.isa, self.last = phases, isa.name.decode(), READS_LAST | WRITES_LAST
@@ -66,7 +68,8 @@ cdef class Depthwise:
         job.low_h, job.low_w = phases.reach.low_h, phases.reach.low_w
         job.span_h, job.span_w = phases.reach.span_h, phases.reach.span_w
         job.step_h, job.step_w = phases.in_step[1], phases.in_step[2]
-        job.group, job.channels = group, weight.shape[0] // job.taps // group
+        job.group, job.colours, job.pixels = group, weight.shape[0] // job.taps // group, pixels
+        job.channels = job.colours * pixels
         job.blocks = ceil_div(job.channels, lanes)
         size = (job.blocks + 1) * lanes * (job.taps * group + 1) * <Py_ssize_t>sizeof(float)
         self.numbers = <float *>aligned(size)
@@ -75,15 +78,16 @@ cdef class Depthwise:
         job.bias, job.weights, last = self.numbers, weights, max(0, job.channels - lanes)
         self.finite = True
         for c in range(job.channels):
-            self.finite &= pack_lane(job, weights + c // lanes * job.taps * group * lanes, c % lanes, &weight[0], c)
+            at = c % job.colours
+            self.finite &= pack_lane(job, weights + c // lanes * job.taps * group * lanes, c % lanes, &weight[0], at)
             if c >= last:
-                pack_lane(job, weights + job.blocks * job.taps * group * lanes, c - last, &weight[0], c)
+                pack_lane(job, weights + job.blocks * job.taps * group * lanes, c - last, &weight[0], at)
         if bias is not None:
             biases = bias
             for c in range(job.channels):
-                self.numbers[c] = biases[c]
+                self.numbers[c] = biases[c % job.colours]
                 if c >= last:
-                    self.numbers[job.blocks * lanes + c - last] = biases[c]
+                    self.numbers[job.blocks * lanes + c - last] = biases[c % job.colours]
 
     def __dealloc__(self):
         free(self.numbers)
@@ -104,41 +108,45 @@ cdef class Depthwise:
         job.x_image, job.x_channel = x_view.strides[0] // size, x_view.strides[1] // size
         job.x_row = x_view.strides[3] // size
         job.y_image, job.y_channel = y_view.strides[0] // size, y_view.strides[1] // size
-        job.x_column, job.y_column = x_view.strides[4] // size if last & READS_LAST else 1, job.channels
+        job.x_column, job.y_column = x_view.strides[4] // size if last & READS_LAST else 1, job.colours
         job.end.given, job.end.residual = 0, NULL
         if end is not None:
             residual = bind_end(&job.end, end, sizeof(float))
         job.scratch = <float *>aligned(job.scratch_size * job.threads * size)
         with nogil:
-            fc_parallel(depthwise_rows if job.in_place else depthwise_band, &job, job.items, job.threads)
+            fc_parallel(colour_band if job.pixels > 1 else depthwise_rows if job.in_place else depthwise_band, &job,
+                        job.items, job.threads)
         free(job.scratch)
 
     def describe(self, x_shape, y_shape, threads=1):
         """How a call would be cut, in a dict."""
         cdef DepthwiseJob job = self.template
         self._cut(&job, x_shape, y_shape, (0, 0, 0), 0, threads)
-        return {"algorithm": f"{'depthwise' if job.group == 1 else 'grouped'}, lanes of channels", "isa": self.isa,
-                "dtype": "float32", "tile": f"{job.lanes} channels", "products": [(job.group, job.taps * job.group)],
+        lanes = "colours" if job.pixels > 1 else "channels"
+        return {"algorithm": f"{'depthwise' if job.group == 1 else 'grouped'}, lanes of {lanes}", "isa": self.isa,
+                "dtype": "float32", "tile": f"{job.lanes} {lanes}", "products": [(job.group, job.taps * job.group)],
                 "items": job.items,
                 "threads": job.threads, "workspace_bytes": job.scratch_size * job.threads * <Py_ssize_t>sizeof(float)}
 
     cdef int _cut(self, DepthwiseJob *job, x_shape, y_shape, origin, int last, Py_ssize_t threads) except -1:
-        cdef Py_ssize_t wanted, least, shares, products
-        products = x_shape[0] * job.channels * y_shape[3] * y_shape[4] * job.taps * job.group
+        cdef Py_ssize_t wanted, least, shares, products, width
+        products = x_shape[0] * job.colours * y_shape[3] * y_shape[4] * job.taps * job.group
         job.height, job.width, job.out_h, job.out_w = x_shape[3], x_shape[4], y_shape[3], y_shape[4]
         job.origin_h, job.origin_w = origin[1] + job.low_h, origin[2] + job.low_w
         job.inner = min(job.out_w, ceil_div(max(0, -job.origin_w), job.step_w))
         job.inner_end = max(job.inner, min(job.out_w, ceil_div(max(0, job.width - job.span_w - job.origin_w),
                                                                job.step_w)))
-        job.in_place = (last == READS_LAST | WRITES_LAST and job.border == ZEROS and job.channels >= job.lanes
-                        and job.taps <= IN_PLACE_TAPS and (job.group == 1 or job.out_w > SHORT_ROW)
+        job.in_place = (last == READS_LAST | WRITES_LAST and job.border == ZEROS and job.pixels == 1
+                        and job.channels >= job.lanes and job.taps <= IN_PLACE_TAPS and (job.group == 1 or job.out_w > SHORT_ROW)
                         and job.out_w - (job.inner_end - job.inner) <= min(MOST_ENDS, job.out_w // 2))
         job.pitch = (job.out_w - 1) * job.step_w + job.span_w + 1
-        job.rows, least = job.out_h, BAND_BYTES // <Py_ssize_t>sizeof(float) // job.lanes // job.pitch
+        job.colour_row = (ceil_div(job.pitch * job.colours, 16) | 1) * 16
+        width = job.colour_row if job.pixels > 1 else job.pitch * job.lanes
+        job.rows, least = job.out_h, BAND_BYTES // <Py_ssize_t>sizeof(float) // width
         job.rows = max(1, min(job.out_h, (least - job.span_h - 1) // job.step_h + 1))
         job.threads = max(1, min(threads, FC_MAX_THREADS, 1 + products // SERIAL_PRODUCTS))
         wanted = 2 * job.threads if job.threads > 1 else 1
-        shares = x_shape[0] * (1 if job.in_place else job.blocks)
+        shares = x_shape[0] * (1 if job.in_place or job.pixels > 1 else job.blocks)
         while job.rows > 1 and shares * ceil_div(job.out_h, job.rows) < wanted:
             job.rows = ceil_div(job.rows, 2)
         job.bands = ceil_div(job.out_h, job.rows)
@@ -146,9 +154,12 @@ cdef class Depthwise:
         job.padded_rows = (job.rows - 1) * job.step_h + job.span_h + 1
         job.items = shares * job.bands
         job.threads = min(job.threads, max(1, job.items))
-        job.flat_at = job.padded_rows * job.pitch * job.lanes
-        job.out_at = job.flat_at + (job.padded_rows * job.width + job.lanes) * job.lanes
-        job.list_at = 0 if job.in_place else job.out_at + job.rows * job.out_w * job.lanes
+        job.flat_at = job.out_at = job.padded_rows * width
+        if job.pixels > 1:
+            job.list_at = job.out_at + ROWS_DOWN * width
+        else:
+            job.out_at += (job.padded_rows * job.width + job.lanes) * job.lanes
+            job.list_at = 0 if job.in_place else job.out_at + job.rows * job.out_w * job.lanes
         job.scratch_size = ceil_div(job.list_at + 4 * job.taps * (MOST_ENDS + 1), 16) * 16
         return 0
 

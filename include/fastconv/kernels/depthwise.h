@@ -51,6 +51,7 @@ FC_INLINE void FC_WORD(depthwise_pixels)(const int pixels, const int group, cons
             FC_TAPS(7)
             FC_TAPS(5)
             FC_TAPS(3)
+            FC_TAPS(2)
 #undef FC_TAPS
         }
         FC_UNROLL
@@ -71,21 +72,21 @@ FC_INLINE void FC_WORD(depthwise_row)(const int group, const int runs, real *y, 
                                       const real *x, fc_index x_step, fc_index taps, const fc_index *at, const real *w,
                                       const fc_index *w_at, const real *bias) {
     const v_t start = v_load(bias);
-    /* Tiles of n pixels while there are as many; the last one ends at the last pixel, computing some for the second
-     * time: a shorter one would take as long, waiting for its own sums. */
-#define FC_PIXELS(n)                                                                                                   \
+    /* Tiles of n pixels while there are as many, and one more for more than `least`, which ends at the last pixel and
+     * computes some for the second time: half a tile takes as long as fewer pixels, which wait for their own sums. */
+#define FC_PIXELS(n, least)                                                                                            \
     for (; count >= (n); count -= (n), x += (n) * x_step, y += (n) * y_step)                                           \
         FC_WORD(depthwise_pixels)(n, group, runs, y, y_step, x, x_step, taps, at, w, w_at, start);                     \
-    if (count && done >= (n)) {                                                                                        \
+    if (count > (least) && done >= (n)) {                                                                              \
         x -= ((n) - count) * x_step, y -= ((n) - count) * y_step;                                                      \
         FC_WORD(depthwise_pixels)(n, group, runs, y, y_step, x, x_step, taps, at, w, w_at, start);                     \
         return;                                                                                                        \
     }
     const fc_index done = count; /* all of them, in the end */
-    FC_PIXELS(FC_WORD(depthwise_tile));
-    FC_PIXELS(FC_WORD(depthwise_tile) / 2);
-    FC_PIXELS(3);
-    FC_PIXELS(1);
+    FC_PIXELS(FC_WORD(depthwise_tile), FC_WORD(depthwise_tile) / 2);
+    FC_PIXELS(FC_WORD(depthwise_tile) / 2, 0);
+    FC_PIXELS(3, 0);
+    FC_PIXELS(1, 0);
 #undef FC_PIXELS
 }
 
