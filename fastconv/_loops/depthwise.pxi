@@ -137,7 +137,8 @@ cdef class Depthwise:
         job.inner_end = max(job.inner, min(job.out_w, ceil_div(max(0, job.width - job.span_w - job.origin_w),
                                                                job.step_w)))
         job.in_place = (last == READS_LAST | WRITES_LAST and job.border == ZEROS and job.pixels == 1
-                        and job.channels >= job.lanes and job.taps <= IN_PLACE_TAPS and (job.group == 1 or job.out_w > SHORT_ROW)
+                        and job.channels >= job.lanes and job.taps <= IN_PLACE_TAPS
+                        and (job.group == 1 or job.out_w > SHORT_ROW)
                         and job.out_w - (job.inner_end - job.inner) <= min(MOST_ENDS, job.out_w // 2))
         job.pitch = (job.out_w - 1) * job.step_w + job.span_w + 1
         job.colour_row = (ceil_div(job.pitch * job.colours, 16) | 1) * 16
