@@ -27,6 +27,7 @@ MAX_SPAN = 2**40  # a kernel that spans more than any image has nothing to choos
 PACKED = 10  # to gather one pixel for one product of the direct algorithm
 TRANSFORMED = 25  # to take one point of one channel of a tile in or out
 STREAMED = 5, 10  # to read one weight from L3, or memory: once for all pixels, or once per MANY_TILES tiles
+WRITTEN = 45, 100  # to transform or pack one weight within L3, or with page faults: where that is done for one call
 DIRECT_SHARE = 0.88  # of the peak that the direct product reaches
 NEAR_WEIGHTS = 4 << 20  # floats that stay in L3 between two readings
 MANY_TILES = 64
@@ -83,13 +84,15 @@ def choose(
     algorithm: str,
     lanes: int,
     last: bool = False,
+    once: bool = False,
 ) -> Choice:
     """Return how to compute `operator` on an image of this spatial size; None stands for a large image.
 
     lanes : of a float32 vector of the instruction set. Products have two vectors of outputs.
     last : whether the channels of input and output lie side by side.
+    once : whether weights are packed for this call alone.
     """
-    choice = _choose(operator, size, compute, algorithm, lanes, last)
+    choice = _choose(operator, size, compute, algorithm, lanes, last, once)
     if choice.engine == "direct" and _rows_of_pixels(operator, lanes):
         if last:
             return choice._replace(engine="pixels")
@@ -124,6 +127,7 @@ def _choose(
     algorithm: str,
     lanes: int,
     last: bool,
+    once: bool,
 ) -> Choice:
     if algorithm == "direct":
         return Choice("direct", why="asked for")
@@ -150,6 +154,9 @@ def _choose(
     direct = _direct_cost(operator, axes, grid, size)
     fitting = [points for points in POINTS if _fits(axes, points)] + [3] * _reads_two_pixels(operator, size)
     costs = {points: _tiled_cost(operator, axes, grid, points, 2 * lanes) for points in fitting}
+    if once:
+        direct += _packing_cost(prod(operator.core_channels) * operator.groups * prod(operator.kernel))
+        costs = {n: cost + _packing_cost(_tiled_weights(operator, axes, n, 2 * lanes)) for n, cost in costs.items()}
     points = min(costs, key=costs.__getitem__)
     if waves < min(costs[points], direct):
         return Choice("fourier", (rows,), f"estimated {waves:.2g} multiply-adds, {costs[points]:.2g} in tiles")
@@ -268,7 +275,7 @@ def _tiled_cost(
     operator: Convolution | TransposedConvolution, axes: tuple[Axis, ...], grid: tuple, points: int, width: int
 ) -> float:
     """Return the products of all tiles, and what it takes to transform pixels, sums and weights."""
-    outputs, inputs = operator.core_channels
+    _, inputs = operator.core_channels
     tiles = area = 1
     for axis, positions, d in zip(axes[1:], grid[1:], (1, *operator.dilation)[-2:], strict=True):
         taps = len(_window(axis))
@@ -280,11 +287,28 @@ def _tiled_cost(
             area *= points
         else:
             tiles *= positions
-    products = _products(axes)
-    rows = -(-outputs * _residues(axes) // products // width) * width * products
+    rows = _rows(operator, axes, width)
     streams = -(-tiles // MANY_TILES)
     multiplied = inputs * rows * (max(tiles, LEAST_TILES) + _streamed(area * inputs * rows) * streams)
     return operator.groups * area * (multiplied + TRANSFORMED * tiles * (inputs + rows)) * HANDICAP.get(points, 1)
+
+
+def _tiled_weights(
+    operator: Convolution | TransposedConvolution, axes: tuple[Axis, ...], points: int, width: int
+) -> int:
+    """Return how many numbers the transformed weights are."""
+    area = prod(points for axis in axes[1:] if len(_window(axis)) > 1)
+    return operator.groups * area * operator.core_channels[1] * _rows(operator, axes, width)
+
+
+def _rows(operator: Convolution | TransposedConvolution, axes: tuple[Axis, ...], width: int) -> int:
+    """Return the outputs of all products of a point, in whole panels."""
+    products = _products(axes)
+    return -(-operator.core_channels[0] * _residues(axes) // products // width) * width * products
+
+
+def _packing_cost(weights: int) -> float:
+    return weights * WRITTEN[weights > NEAR_WEIGHTS]
 
 
 def _streamed(weights: int) -> int:

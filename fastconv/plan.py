@@ -170,6 +170,7 @@ def _route(
     dtype: np.dtype[Any],
     output_size: tuple[int, ...] | None,
     lanes: int,
+    once: bool,
     residual: np.dtype[Any] | None = None,
 ) -> tuple[np.dtype[Any], np.dtype[Any], Placement, Choice]:
     """Return all that a call on an input of this shape, that of planes, and this dtype needs to know."""
@@ -179,7 +180,7 @@ def _route(
         result, compute = dtypes(("input", "weight", "residual"), dtype, form.dtype, residual)
     operator = form.operator
     place = placement(operator, shape, compute.itemsize, output_size)
-    choice = choose(operator, shape[-len(operator.kernel) :], compute, form.algorithm, lanes, form.last)
+    choice = choose(operator, shape[-len(operator.kernel) :], compute, form.algorithm, lanes, form.last, once)
     return result, compute, place, choice
 
 
@@ -254,10 +255,14 @@ class _Layer:
         form, ndim = self._form, self._ndim
         shape = channels_first_shape(x.shape, ndim) if form.last else x.shape
         if residual is None:
-            dtype, compute, place, choice = _route(form, shape, x.dtype, output_size, _core.lanes())
+            dtype, compute, place, choice = _route(
+                form, shape, x.dtype, output_size, _core.lanes(), self._calls is None
+            )
         else:
             residual = as_array("residual", residual)
-            dtype, compute, place, choice = _route(form, shape, x.dtype, output_size, _core.lanes(), residual.dtype)
+            dtype, compute, place, choice = _route(
+                form, shape, x.dtype, output_size, _core.lanes(), self._calls is None, residual.dtype
+            )
         shape = channels_last_shape(place.shape, ndim) if form.last else place.shape
         if residual is not None:
             check_residual(residual, shape)
@@ -331,7 +336,7 @@ class _Layer:
             if engine.finite:
                 return _OrDirect(engine, packed)
         if choice.engine.endswith("pixels"):
-            pixels = _core.Pixels(_cut(operator, weight.itemsize, _core.isa(), False), weight, bias)
+            pixels = _core.Pixels(_cut(operator, weight.itemsize, _core.isa(), False), weight, bias, get_num_threads())
             return _Turned(pixels) if choice.engine.startswith("turned") else pixels
         if choice.engine == "depthwise":
             engine = _core.Depthwise(_terms(operator)[0], weight, bias, operator.core_channels[0], *choice.tile)
@@ -349,7 +354,7 @@ class _Layer:
         shape = int_entries("shape", shape, 0)
         if self._form.last:
             shape = channels_first_shape(shape, self._ndim)
-        _, compute, place, choice = _route(self._form, shape, self.dtype, None, _core.lanes())
+        _, compute, place, choice = _route(self._form, shape, self.dtype, None, _core.lanes(), once=False)
         sides = five_axes(shape, self._ndim), five_axes(place.shape, self._ndim)
         said = self._engine(compute, choice).describe(*sides, get_num_threads())
         output = channels_last_shape(place.shape, self._ndim) if self._form.last else place.shape

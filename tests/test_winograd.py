@@ -45,7 +45,7 @@ def test_tables_make_a_convolution(points, taps):
 def tile(request, monkeypatch):
     """Make every layer use tiles with this many points, whatever pays."""
 
-    def choose(operator, size, compute, algorithm, lanes, last=False):
+    def choose(operator, size, compute, algorithm, lanes, last=False, once=False):
         if algorithm == "direct":
             return Choice("direct")
         rows = (1, *operator.kernel)[-2]

@@ -15,6 +15,7 @@ cdef struct PixelJob:
     const Packed *packed                                    # how the sum is cut
     Py_ssize_t itemsize, channels, outputs
     Py_ssize_t width, panels, padded                        # outputs of a panel, but for the last one; and of all
+    const char *given                                       # weights as they are given, while they are packed
     const char *weights                                     # [block][panel][product][output]
     const char *bias
     Py_ssize_t step_h, step_w, low_h, low_w, span_h, span_w
@@ -38,7 +39,7 @@ cdef class Pixels(Runner):
     cdef PixelJob template
     cdef char *numbers              # biases, then weights
 
-    def __cinit__(self, Cut cut, weight, bias):
+    def __cinit__(self, Cut cut, weight, bias, Py_ssize_t threads=1):
         cdef PixelJob *job = &self.template
         cdef const Job *direct = &cut.template
         cdef Lent lent = lend(weight, PyBUF_SIMPLE), lent_bias
@@ -58,8 +59,10 @@ cdef class Pixels(Runner):
         if bias is not None:
             lent_bias = lend(bias, PyBUF_SIMPLE)
             memcpy(self.numbers, lent_bias.view.buf, job.outputs * job.itemsize)
+        job.given = <const char *>lent.view.buf
+        threads = max(1, min(threads, FC_MAX_THREADS, job.outputs * job.packed.products // PACK_SERIAL))
         with nogil:
-            pack_pixel_weights(job, <const char *>lent.view.buf, self.numbers + job.padded * job.itemsize)
+            fc_parallel(pack_pixel_panel, job, job.panels, threads)
 
     def __dealloc__(self):
         free(self.numbers)
@@ -136,27 +139,25 @@ cdef class Pixels(Runner):
                 "workspace_bytes": job.scratch_bytes * job.threads}
 
 
-cdef void pack_pixel_weights(const PixelJob *job, const char *weight, char *to) noexcept nogil:
+cdef void pack_pixel_panel(void *pointer, Py_ssize_t panel, Py_ssize_t worker) noexcept nogil:
     """From (O, C, taps) to [block][panel][tap][channel][output], zeros beyond the last output."""
-    cdef Py_ssize_t taps = job.packed.group.taps, row = job.channels * taps, size = job.itemsize, b, p, t, c, n, width
-    cdef Py_ssize_t channels
-    cdef const char *rows
-    cdef char[FC_BLOCK_K * 128] turned      # taps of a channel, each with a panel's outputs: two vectors
+    cdef const PixelJob *job = <const PixelJob *>pointer
+    cdef Py_ssize_t taps = job.packed.group.taps, size = job.itemsize, first = panel * job.width, b, t, c, n = 0
+    cdef Py_ssize_t outputs = min(job.width, job.outputs - first), width = min(job.width, job.padded - first)
+    cdef Py_ssize_t[64] row_offset          # outputs of a panel: two vectors
+    cdef Py_ssize_t[256] offset, place      # FC_BLOCK_K products
     cdef const Block *block
+    for c in range(outputs):
+        row_offset[c] = (first + c) * job.channels * taps
     for b in range(job.packed.blocks):
-        block = job.packed.block + b
-        for p in range(job.panels):
-            n, width = min(job.width, job.outputs - p * job.width), min(job.width, job.padded - p * job.width)
-            rows = weight + p * job.width * row * size
-            channels = block.c1 - block.c0
-            if taps == 1:
-                job.kernels.transpose(to, width, rows + block.c0 * size, row, n, channels)
-            for c in range(channels if taps > 1 else 0):
-                job.kernels.transpose(turned, width, rows + ((block.c0 + c) * taps + block.t0) * size, row, n,
-                                      block.t1 - block.t0)
-                for t in range(block.t1 - block.t0):
-                    memcpy(to + (t * channels + c) * width * size, turned + t * width * size, n * size)
-            to += channels * (block.t1 - block.t0) * width * size
+        block, n = job.packed.block + b, 0
+        for c in range(block.c0, block.c1):
+            for t in range(block.t0, block.t1):
+                offset[n] = c * taps + t
+                place[n] = ((t - block.t0) * (block.c1 - block.c0) + c - block.c0) * width
+                n += 1
+        job.kernels.pack_weights(<char *>job.weights + (block.k0 * job.padded + n * first) * size, job.given, outputs,
+                                 row_offset, n, offset, place)
 
 
 cdef void pixels_item(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
