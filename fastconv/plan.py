@@ -254,15 +254,12 @@ class _Layer:
             return y
         form, ndim = self._form, self._ndim
         shape = channels_first_shape(x.shape, ndim) if form.last else x.shape
-        if residual is None:
-            dtype, compute, place, choice = _route(
-                form, shape, x.dtype, output_size, _core.lanes(), self._calls is None
-            )
-        else:
+        about_residual = None
+        if residual is not None:
             residual = as_array("residual", residual)
-            dtype, compute, place, choice = _route(
-                form, shape, x.dtype, output_size, _core.lanes(), self._calls is None, residual.dtype
-            )
+            about_residual = residual.dtype
+        once = self._calls is None
+        dtype, compute, place, choice = _route(form, shape, x.dtype, output_size, _core.lanes(), once, about_residual)
         shape = channels_last_shape(place.shape, ndim) if form.last else place.shape
         if residual is not None:
             check_residual(residual, shape)
