@@ -72,6 +72,7 @@ cdef enum:
     ITEM_TILES = 16             # tiles of pixels of an item
     LAST_WAYS = 8               # outputs side by side, channels last: of more, squares are turned
     OUTPUT_BYTES = 1 << 20      # the part of an output that is built aside before it is interleaved
+    FILTERED_BYTES = 4 << 20    # images that a filter reads in place; larger ones come from memory, best row by row
     FILTER_BYTES = 24 << 10     # one of a filter with a stride, which reads a row for few outputs: in L1
     STRIP_BYTES = 256 << 10     # a strip of padded rows: in L2; smaller ones in L1 copy more rows twice for no gain
     FINISH_BYTES = 16 << 10     # of a filter's outputs that are finished at once, still in L1 ...

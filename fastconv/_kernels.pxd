@@ -38,6 +38,11 @@ cdef extern from "fastconv/kernels.h" nogil:
         const void *w
         fc_index w_h
         fc_index w_w
+        fc_index edges
+        fc_index lo
+        fc_index hi
+        fc_index top
+        fc_index bottom
 
     ctypedef struct fc_rows:
         fc_index outputs

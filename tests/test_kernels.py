@@ -32,7 +32,8 @@ class Image(ctypes.Structure):
 class Filter(ctypes.Structure):
     _fields_ = [(name, INDEX) for name in ("rows", "columns", "y_row", "step", "x_row", "sources")]
     _fields_ += [("x_at", POINTER), ("w_at", POINTER), ("taps_h", INDEX), ("taps_w", INDEX), ("tap", POINTER)]
-    _fields_ += [("w", POINTER), ("w_h", INDEX), ("w_w", INDEX)]
+    _fields_ += [("w", POINTER)]
+    _fields_ += [(name, INDEX) for name in ("w_h", "w_w", "edges", "lo", "hi", "top", "bottom")]
 
 
 class Rows(ctypes.Structure):
@@ -263,8 +264,11 @@ def test_pixel_product_has_the_bits_of_gemm(kernel, guard, rng):
 # ---------------------------------------------------------------------------------------------- filter
 
 
-def filtered(kernel, guard, x, w, taps, step, columns, bias, before):
-    """y from x[s, row, n], w[s, i, j] and where taps j begin, whole vectors of x and no more; y's rows lie apart."""
+def filtered(kernel, guard, x, w, taps, step, columns, bias, before, crop=None):
+    """y from x[s, row, n], w[s, i, j] and where taps j begin, whole vectors of x and no more; y's rows lie apart.
+
+    Or, with `crop`, from that part of x alone, around which lie zeros.
+    """
     sources, x_rows, width = x.shape
     rows = (x_rows - w.shape[1]) // step + 1
     y_row = columns + 1
@@ -277,12 +281,18 @@ def filtered(kernel, guard, x, w, taps, step, columns, bias, before):
     pixels[order], weights[order] = x, w
     data, numbers = guard.input(pixels), guard.input(weights.transpose(0, 2, 1)[..., ::-1])  # [s, j, i], i descending
     last = w.shape[1] - 1
-    tables = [order * x[0].size, order * w[0].size + last, np.array(taps)]
+    edges, first, pitch = (0, 0, 0, 0, 0), 0, width
+    if crop is not None:
+        top, bottom, lo, hi = crop
+        edges, pitch = (1, lo, hi, top, bottom), hi - lo
+        data = guard.input(pixels[:, top:bottom, lo:hi])
+        first = top * pitch + lo  # of the elements before the array, where x[0, 0, 0] would be
+    tables = [order * data[0].size, order * w[0].size + last, np.array(taps)]
     x_at, w_at, tap = (guard.input(table.astype(np.intp)) for table in tables)
-    shape = rows, columns, y_row, step, width, sources, address(x_at), address(w_at), *w.shape[1:], address(tap)
-    job = Filter(*shape, address(numbers), -1, w.shape[1])
+    shape = rows, columns, y_row, step, pitch, sources, address(x_at), address(w_at), *w.shape[1:], address(tap)
+    job = Filter(*shape, address(numbers), -1, w.shape[1], *edges)
     start = None if bias is None else guard.input(np.array([bias], kernel.dtype))
-    kernel(guard.input(np.frombuffer(job, np.uint8)), data, flat, start)
+    kernel(guard.input(np.frombuffer(job, np.uint8)), address(data) - first * data.itemsize, flat, start)
     got = guard.take(y)
     guard.check()
     return got
@@ -319,6 +329,25 @@ def test_filter(kernel, guard, rng, step, taps_h):
         assert_same_bits(got, (sums + bias).astype(kernel.dtype))
         got = filtered(kernel, guard, x, w, taps, step, columns, None, before)
         assert_same_bits(got, (sums + before).astype(kernel.dtype))
+
+
+@every("filter")
+@pytest.mark.parametrize("taps_h", [1, 3, 5, 7])
+@pytest.mark.parametrize("crop", [(0, 0, 0, 0), (1, 1, 1, 1), (3, 2, 5, 0), (0, 4, 0, 9), (9, 9, 40, 3), (30, 0, 0, 0)])
+def test_filter_of_an_image_without_padding(kernel, guard, rng, taps_h, crop):
+    """The same bits as with zeros around it; rows and columns outside are never read."""
+    for rows, columns in product([1, 3, 8, 17, 26], tails(kernel.lanes, 5)):
+        x, w, _ = draw_filter(
+            kernel, rng, rows, columns, 1, taps_h, 3, lambda n: rng.standard_normal(n).astype(kernel.dtype)
+        )
+        taps = [[0, 2, 4], [4, 2, 0]][rows % 2]
+        x = np.pad(x, [(0, 0), (0, 0), (0, 4)])[:, :, : columns + -columns % kernel.lanes + 4]
+        top, left = min(crop[0], x.shape[1]), min(crop[2], x.shape[2])
+        bottom, right = max(top, x.shape[1] - crop[1]), max(left, columns + 4 - crop[3])
+        x[:, :top], x[:, bottom:], x[:, :, :left], x[:, :, right:] = 0, 0, 0, 0
+        want = filtered(kernel, guard, x, w, taps, 1, columns, 0.3, None)
+        got = filtered(kernel, guard, x, w, taps, 1, columns, 0.3, None, (top, bottom, left, right))
+        assert_same_bits(got, want)
 
 
 @every("filter")

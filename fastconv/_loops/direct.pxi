@@ -124,6 +124,8 @@ cdef struct Strip:              # padded input rows: [channel][plane][row][w mod
     Py_ssize_t d, h0, h1, w0, w1            # the outputs that it serves
     Py_ssize_t c0, c1                       # its channels
     Py_ssize_t rows, pitch, row             # rows; from one w modulo step to the next; from one row to the next
+    Py_ssize_t channel                      # ... from one channel to the next
+    const char *pixels
 
 
 cdef void strip_item(const Job *job, const Item *item, Py_ssize_t number) noexcept nogil:
@@ -139,7 +141,11 @@ cdef void strip_item(const Job *job, const Item *item, Py_ssize_t number) noexce
     for share in range(job.packed.blocks // job.packed.tap_blocks):
         block = job.packed.block + share * job.packed.tap_blocks
         strip.c0, strip.c1 = block.c0, block.c1
-        pack_strips(job, item, &strip)
+        if job.filters_in_place:
+            find_strip(job, item, &strip)
+        else:
+            strip.pixels, strip.channel = item.pixels, job.reach.planes * strip.rows * strip.row
+            pack_strips(job, item, &strip)
         for g in range(job.n_groups):
             for b in range(share * job.packed[g].tap_blocks, (share + 1) * job.packed[g].tap_blocks):
                 if job.outputs * job.packed[g].group.phases == 1:

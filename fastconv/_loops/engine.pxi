@@ -81,6 +81,7 @@ cdef struct Job:
     Py_ssize_t *panel_row                                   # where the rows of a panel begin
     Py_ssize_t *image_row                                   # those of the image
     unsigned char *shuffle_table                            # if whole output rows are interleaved at once,
+    bint filters_in_place                                   # the image, instead of strips of it
     Py_ssize_t ways                                         # so many phases, or phases and channels
 
 
@@ -447,7 +448,7 @@ cdef class Cut:
 
     cdef int _cut_strips(self, Job *job) except -1:
         """Blocks of output rows, or pieces of one, whose strip stays in L2, about, where taps are far apart."""
-        cdef Py_ssize_t shares = job.images * job.groups * job.grid[0], budget = STRIP_BYTES
+        cdef Py_ssize_t shares = job.images * job.groups * job.grid[0], budget = STRIP_BYTES, pixels
         cdef Py_ssize_t wanted = 4 * job.threads if job.threads > 1 else 1
         if job.outputs * job.n_phases == 1 and job.image.step[1] > 1:
             budget = FILTER_BYTES
@@ -465,6 +466,13 @@ cdef class Cut:
         job.column_blocks = ceil_div(job.grid[2], job.columns)
         while job.rows > 1 and shares * job.column_blocks * ceil_div(job.grid[1], job.rows) < wanted:
             job.rows = ceil_div(job.rows, 2)
+        # One output of a few channels: the filter reads the image itself, and knows where it ends.
+        pixels = job.images * job.groups * job.channels * job.image.size[1] * job.image.size[2]
+        job.filters_in_place = (job.outputs * job.n_phases == 1 and job.skip_dead and not job.last & READS_LAST
+                                and pixels * job.itemsize <= FILTERED_BYTES
+                                and job.image.step[1] == job.image.step[2] == job.reach.planes == 1
+                                and job.image.size[0] == job.grid[0] == 1
+                                and job.image.origin[0] + job.reach.plane_offset[0] == 0)
         job.row_blocks = ceil_div(job.grid[1], job.rows)
         job.blocks = job.grid[0] * job.row_blocks * job.column_blocks
         job.item_pixels = job.rows * job.columns

@@ -16,19 +16,40 @@ cdef void filter_strip(const Job *job, const Item *item, const Packed *packed, c
     cdef bint final = job.end.given and not job.aside and block.k0 + products == packed.products
     apart = unit // gcd(unit, job.image.step[1])
     rows.step, rows.x_row = job.image.step[1] * apart // unit, unit * strip.row
-    rows.columns, rows.y_row = strip.w1 - strip.w0, apart * row
+    rows.columns, rows.y_row, rows.edges = strip.w1 - strip.w0, apart * row, job.filters_in_place
     if final:
         high = max(1, FINISH_BYTES // (rows.columns * job.itemsize) // FILTER_ROWS) * FILTER_ROWS
     for h in range(min(apart, strip.h1 - strip.h0)):
         count, at = ceil_div(strip.h1 - strip.h0 - h, apart), 0
         while at < count:
             rows.rows = min(high, count - at)
-            job.kernels.filter(&rows, item.pixels + ((reach + h * job.image.step[1]) * strip.row
-                                                     + at * rows.step * rows.x_row) * job.itemsize,
+            if job.filters_in_place:
+                find_edges(job, strip, reach + h * job.image.step[1] + at * rows.step * unit, unit, &rows)
+            job.kernels.filter(&rows, strip.pixels + ((reach + h * job.image.step[1]) * strip.row
+                                                      + at * rows.step * rows.x_row) * job.itemsize,
                                item.c + (to + h * row + at * rows.y_row) * job.itemsize, bias)
             if final:
                 finish_filtered(job, item, &rows, to + h * row + at * rows.y_row)
             at += high
+
+
+cdef void find_strip(const Job *job, const Item *item, Strip *strip) noexcept nogil:
+    """The image itself, in place of a strip: from the first row and column that a tap of the first output reads."""
+    cdef const fc_image *image = &job.image
+    strip.row, strip.channel = image.pitch[1], image.channel
+    strip.pixels = channel_pixels(job, item, strip.c0) + (
+        (strip.h0 + image.origin[1] + job.reach.low_h) * strip.row
+        + strip.w0 + image.origin[2] + job.reach.low_w) * job.itemsize
+
+
+cdef void find_edges(const Job *job, const Strip *strip, Py_ssize_t row, Py_ssize_t unit,
+                     fc_filter *rows) noexcept nogil:
+    """Which rows and columns are the image's, from a row of the strip on and `unit` rows apart."""
+    row += strip.h0 + job.image.origin[1] + job.reach.low_h
+    rows.top = ceil_div(-row, unit) if row < 0 else 0
+    rows.bottom = ceil_div(max(0, job.image.size[1] - row), unit)
+    rows.lo = -(strip.w0 + job.image.origin[2] + job.reach.low_w)
+    rows.hi = rows.lo + job.image.size[2]
 
 
 cdef void finish_filtered(const Job *job, const Item *item, const fc_filter *rows, Py_ssize_t at) noexcept nogil:
@@ -66,7 +87,7 @@ cdef Py_ssize_t locate_taps(const Job *job, const Item *item, const Packed *pack
         while job.reach.plane_offset[t] != offset[3 * d * plane]:
             t += 1
         for c in range(channels):
-            x_at[n], w_at[n] = (c * job.reach.planes + t) * strip.rows * strip.row, first + d * plane * channels + c
+            x_at[n], w_at[n] = c * strip.channel + t * strip.rows * strip.row, first + d * plane * channels + c
             n += 1
     for t in range(rows.taps_w):
         w = offset[3 * t + 2] - job.reach.low_w

@@ -48,6 +48,8 @@ typedef struct {
     const fc_index *tap; /* where the taps of a row begin, from that of the source */
     const void *w;
     fc_index w_h, w_w;
+    fc_index edges;               /* is x an image without padding? Then it has */
+    fc_index lo, hi, top, bottom; /* these columns and rows */
 } fc_filter;
 
 /* ---- element kernels: void stands for the element type of the table ---- */

@@ -9,6 +9,10 @@
  * Strides are in elements. x must be readable for whole vectors; y is touched in its rows and columns only.
  * Preconditions: rows, columns >= 1.
  *
+ * With `edges`, which wants step 1, x is an image without padding: its rows top <= r + i < bottom and columns
+ * lo <= tap[j] + n < hi are read, and the others taken for zeros. Tiles beside an edge load under masks (edges 1), those
+ * at the top and the bottom look at each row as well (edges 2).
+ *
  * A tile of rows x vectors stays in registers. Each vector of pixels is loaded once for all rows that see it, which
  * makes the loads of a 3x3 kernel with 8 rows 30 for 72 multiply-adds; unaligned, as most of them are, they cost two
  * each. To know which rows see a vector the code must know the number of taps: it takes up to FC_FILTER_TAPS of a
@@ -19,9 +23,12 @@
  */
 #define FC_FILTER_TAPS 4
 
-/* Adds the products of taps (i, all j), i < taps, of one source. */
-FC_INLINE void FC_WORD(filter_taps)(const int rows, const int vectors, const int stride, const int taps,
-                                    const fc_filter *f, const real *x, const real *w, v_t acc[8][8]) {
+static const real FC_WORD(no_row)[8 * V_LANES]; /* zeros, for the rows above and below an image */
+
+/* Adds the products of taps (i, all j), i < taps, of one source, from its row and column on. */
+FC_INLINE void FC_WORD(filter_taps)(const int rows, const int vectors, const int stride, const int edges,
+                                    const int taps, const fc_filter *f, fc_index row, fc_index column, const real *x,
+                                    const real *w, v_t acc[8][8]) {
     const fc_index w_h = f->w_h, w_w = f->w_w, x_row = f->x_row, below = f->step * x_row;
     const fc_index *end = f->tap + f->taps_w;
     for (const fc_index *tap = f->tap; tap < end; tap++, w += w_w) {
@@ -41,26 +48,33 @@ FC_INLINE void FC_WORD(filter_taps)(const int rows, const int vectors, const int
                 from += below;
             }
         } else {
+            m_t mask[8];
             FC_UNROLL
-            for (int at = 0; at < (rows - 1) * stride + taps; at++) {
+            for (int v = 0; v < vectors; v++)
+                if (edges)
+                    mask[v] = v_mask(FC_WORD(inside)(column + *tap + v * V_LANES - f->lo, 1, f->hi - f->lo, V_LANES));
+            FC_UNROLL
+            for (int at = 0; at < (rows - 1) * stride + taps; at++, from += x_row) {
+                const int outside = edges == 2 && (size_t)(row + at - f->top) >= (size_t)(f->bottom - f->top);
+                const real *seen = outside ? FC_WORD(no_row) : from;
                 FC_UNROLL
                 for (int v = 0; v < vectors; v++) {
-                    const v_t pixels = v_load_once(from + v * V_LANES);
+                    const v_t pixels = edges ? v_load_m(seen + v * V_LANES, mask[v]) : v_load_once(from + v * V_LANES);
                     FC_UNROLL
                     for (int i = 0; i < taps; i++) {
                         const int r = at >= i ? (at - i) / (stride ? stride : 1) : rows;
                         if (r < rows && r * stride + i == at) acc[r][v] = v_fma(weight[i], pixels, acc[r][v]);
                     }
                 }
-                from += x_row;
             }
         }
     }
 }
 
 /* One tile. Stride 0 stands for any, of which nothing is known about who shares what. */
-FC_INLINE void FC_WORD(filter_tile)(const int rows, const int vectors, const int stride, const int whole, m_t last,
-                                    const fc_filter *f, const real *x, real *y, const real *bias) {
+FC_INLINE void FC_WORD(filter_tile)(const int rows, const int vectors, const int stride, const int edges,
+                                    const int whole, m_t last, const fc_filter *f, fc_index row, fc_index column,
+                                    const real *x, real *y, const real *bias) {
     v_t acc[8][8];
     const v_t start = bias ? v_set1(*bias) : v_zero();
     FC_UNROLL
@@ -70,17 +84,18 @@ FC_INLINE void FC_WORD(filter_tile)(const int rows, const int vectors, const int
     }
     for (fc_index s = 0; s < f->sources; s++) {
         const real *from = x + f->x_at[s], *w = (const real *)f->w + f->w_at[s];
-        for (fc_index left = f->taps_h; left > 0;) {
-            const fc_index taps = left == 5 ? 3 : FC_WORD(min)(left, FC_FILTER_TAPS);
+        for (fc_index i = 0, taps; i < f->taps_h; i += taps) {
+            taps = f->taps_h - i == 5 ? 3 : FC_WORD(min)(f->taps_h - i, FC_FILTER_TAPS);
             switch (taps) {
-            case 1: FC_WORD(filter_taps)(rows, vectors, stride, 1, f, from, w, acc); break;
-            case 2: FC_WORD(filter_taps)(rows, vectors, stride, 2, f, from, w, acc); break;
-            case 3: FC_WORD(filter_taps)(rows, vectors, stride, 3, f, from, w, acc); break;
-            default: FC_WORD(filter_taps)(rows, vectors, stride, 4, f, from, w, acc); break;
+#define FC_TAPS(n) FC_WORD(filter_taps)(rows, vectors, stride, edges, n, f, row + i, column, from, w, acc)
+            case 1: FC_TAPS(1); break;
+            case 2: FC_TAPS(2); break;
+            case 3: FC_TAPS(3); break;
+            default: FC_TAPS(4); break;
+#undef FC_TAPS
             }
             from += taps * f->x_row;
             w += taps * f->w_h;
-            left -= taps;
         }
     }
     FC_UNROLL
@@ -97,12 +112,13 @@ FC_INLINE void FC_WORD(filter_tile)(const int rows, const int vectors, const int
 }
 
 /* Tiles one below the other; only the last vector can be partial. */
-FC_INLINE void FC_WORD(filter_tiles)(const int rows, const int vectors, const int stride, fc_index count,
-                                     fc_index columns, const fc_filter *f, const real *x, real *y, const real *bias) {
+FC_INLINE void FC_WORD(filter_tiles)(const int rows, const int vectors, const int stride, const int edges,
+                                     fc_index count, fc_index columns, const fc_filter *f, fc_index row,
+                                     fc_index column, const real *x, real *y, const real *bias) {
     const int whole = columns == (fc_index)vectors * V_LANES;
     const m_t last = v_mask(((uint32_t)1 << (columns - (vectors - 1) * V_LANES)) - 1);
-    for (; count > 0; count--) {
-        FC_WORD(filter_tile)(rows, vectors, stride, whole, last, f, x, y, bias);
+    for (; count > 0; count--, row += rows) {
+        FC_WORD(filter_tile)(rows, vectors, stride, edges, whole, last, f, row, column, x, y, bias);
         x += rows * f->step * f->x_row;
         y += rows * f->y_row;
     }
@@ -110,61 +126,80 @@ FC_INLINE void FC_WORD(filter_tiles)(const int rows, const int vectors, const in
 
 /* The tiles that there are, by rows and vectors: as many as leave 8 to 16 sums in registers, and smaller ones for what
  * is left over. Stride 0 stands for any: nothing is known about which outputs share pixels. */
-#define FC_TILES(stride)                                                                                               \
-    FC_TILE(4, 2, stride)                                                                                              \
-    FC_TILE(4, 1, stride)                                                                                              \
-    FC_TILE(2, 4, stride)                                                                                              \
-    FC_TILE(2, 2, stride)                                                                                              \
-    FC_TILE(2, 1, stride)                                                                                              \
-    FC_TILE(1, 8, stride)                                                                                              \
-    FC_TILE(1, 4, stride)                                                                                              \
-    FC_TILE(1, 2, stride)                                                                                              \
-    FC_TILE(1, 1, stride)
+#define FC_TILES(stride, edges)                                                                                        \
+    FC_TILE(4, 2, stride, edges)                                                                                       \
+    FC_TILE(4, 1, stride, edges)                                                                                       \
+    FC_TILE(2, 4, stride, edges)                                                                                       \
+    FC_TILE(2, 2, stride, edges)                                                                                       \
+    FC_TILE(2, 1, stride, edges)                                                                                       \
+    FC_TILE(1, 8, stride, edges)                                                                                       \
+    FC_TILE(1, 4, stride, edges)                                                                                       \
+    FC_TILE(1, 2, stride, edges)                                                                                       \
+    FC_TILE(1, 1, stride, edges)
+#define FC_ALL_TILES                                                                                                   \
+    FC_TILE(8, 2, 1, 0)                                                                                                \
+    FC_TILE(8, 1, 1, 0)                                                                                                \
+    FC_TILE(8, 2, 1, 1)                                                                                                \
+    FC_TILE(8, 1, 1, 1)                                                                                                \
+    FC_TILE(8, 2, 1, 2)                                                                                                \
+    FC_TILE(8, 1, 1, 2)                                                                                                \
+    FC_TILE(4, 4, 2, 0)                                                                                                \
+    FC_TILES(0, 0)                                                                                                     \
+    FC_TILES(1, 0)                                                                                                     \
+    FC_TILES(1, 1)                                                                                                     \
+    FC_TILES(1, 2)                                                                                                     \
+    FC_TILES(2, 0)
 
 /* A function each, lest the compiler share address arithmetic among them until no register is left. */
-#define FC_TILE(rows, vectors, stride)                                                                                 \
-    static __attribute__((noinline)) void FC_WORD(filter_##rows##x##vectors##_##stride)(                               \
-        fc_index count, fc_index columns, const fc_filter *f, const real *x, real *y, const real *bias) {              \
-        FC_WORD(filter_tiles)(rows, vectors, stride, count, columns, f, x, y, bias);                                   \
+#define FC_TILE(rows, vectors, stride, edges)                                                                          \
+    static __attribute__((noinline)) void FC_WORD(filter_##rows##x##vectors##_##stride##_##edges)(                     \
+        fc_index count, fc_index columns, const fc_filter *f, fc_index row, fc_index column, const real *x, real *y,   \
+        const real *bias) {                                                                                            \
+        FC_WORD(filter_tiles)(rows, vectors, stride, edges, count, columns, f, row, column, x, y, bias);               \
     }
-FC_TILE(8, 2, 1)
-FC_TILE(8, 1, 1)
-FC_TILE(4, 4, 2)
-FC_TILES(0)
-FC_TILES(1)
-FC_TILES(2)
+FC_ALL_TILES
 #undef FC_TILE
 
-static void FC_NAME(filter)(const fc_filter *f, const void *pixels, void *outputs, const void *bias) {
+/* `count` tiles one below the other, from a row and column of outputs on. */
+static void FC_WORD(filter_column)(fc_index high, fc_index vectors, fc_index edges, fc_index count, const fc_filter *f,
+                                   fc_index row, fc_index column, const real *x, real *y, const real *bias) {
     const fc_index stride = f->step <= 2 ? f->step : 0;
+    const fc_index columns = FC_WORD(min)(f->columns - column, vectors * V_LANES);
+    x += row * f->step * f->x_row + column;
+    y += row * f->y_row + column;
+    switch (edges << 12 | stride << 8 | high << 4 | vectors) {
+#define FC_TILE(rows, vectors, stride, edges)                                                                          \
+    case edges << 12 | stride << 8 | rows << 4 | vectors:                                                              \
+        FC_WORD(filter_##rows##x##vectors##_##stride##_##edges)(count, columns, f, row, column, x, y, bias);           \
+        break;
+        FC_ALL_TILES
+#undef FC_TILE
+    default: break;
+    }
+}
+
+static void FC_NAME(filter)(const fc_filter *f, const void *x, void *y, const void *bias) {
+    const fc_index left = FC_WORD(min)(f->tap[0], f->tap[f->taps_w - 1]); /* of the taps of a row, which lie in order */
+    const fc_index right = FC_WORD(max)(f->tap[0], f->tap[f->taps_w - 1]);
     for (fc_index r = 0, rows; r < f->rows; r += rows) {
-        const real *x = (const real *)pixels + r * f->step * f->x_row;
-        real *y = (real *)outputs + r * f->y_row;
         rows = f->rows - r;
-        const fc_index high = rows >= 8 && stride == 1 && V_REGISTERS >= 32 ? 8 : rows >= 4 ? 4 : rows >= 2 ? 2 : 1;
-        const fc_index widest = stride == 2 && high == 4 && V_REGISTERS >= 32 ? 4 : high >= 4 ? 2 : 8 / high;
+        const fc_index high = rows >= 8 && f->step == 1 && V_REGISTERS >= 32 ? 8 : rows >= 4 ? 4 : rows >= 2 ? 2 : 1;
+        const fc_index widest = f->step == 2 && high == 4 && V_REGISTERS >= 32 ? 4 : high >= 4 ? 2 : 8 / high;
         const fc_index count = rows / high;
+        fc_index above = 0, below = 0; /* tiles that see rows outside */
+        while (f->edges && above < count && r + above * high < f->top) above++;
+        while (f->edges && above + below < count && r + (count - below) * high + f->taps_h - 1 > f->bottom) below++;
         rows = count * high;
         for (fc_index n = 0, vectors; n < f->columns; n += vectors * V_LANES) {
             vectors = FC_WORD(min)(widest, (f->columns - n + V_LANES - 1) / V_LANES);
             vectors = vectors >= 8 ? 8 : vectors >= 4 ? 4 : vectors >= 2 ? 2 : 1;
-            const fc_index columns = FC_WORD(min)(f->columns - n, vectors * V_LANES);
-            switch (stride << 8 | high << 4 | vectors) {
-#define FC_TILE(rows, vectors, stride)                                                                                 \
-    case stride << 8 | rows << 4 | vectors:                                                                            \
-        FC_WORD(filter_##rows##x##vectors##_##stride)(count, columns, f, x + n, y + n, bias);                          \
-        break;
-                FC_TILE(8, 2, 1)
-                FC_TILE(8, 1, 1)
-                FC_TILE(4, 4, 2)
-                FC_TILES(0)
-                FC_TILES(1)
-                FC_TILES(2)
-#undef FC_TILE
-            default: break;
-            }
+            const int beside = f->edges && (n + left < f->lo || n + right + vectors * V_LANES > f->hi);
+            if (above) FC_WORD(filter_column)(high, vectors, 2, above, f, r, n, x, y, bias);
+            FC_WORD(filter_column)(high, vectors, beside, count - above - below, f, r + above * high, n, x, y, bias);
+            if (below) FC_WORD(filter_column)(high, vectors, 2, below, f, r + (count - below) * high, n, x, y, bias);
         }
     }
 }
+#undef FC_ALL_TILES
 #undef FC_TILES
 #undef FC_FILTER_TAPS
