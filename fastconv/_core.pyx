@@ -70,7 +70,8 @@ cdef enum:
     ITEM_ROWS = 512             # rows of weights of an item: 512 x FC_BLOCK_K floats are 512 KiB, half of a small L2
     PANEL_TILES = 4             # tiles that are packed at once: 147 KiB for FC_BLOCK_K floats, read from L2 at no cost
     ITEM_TILES = 16             # tiles of pixels of an item
-    LAST_WAYS = 8               # outputs side by side, channels last: of more, squares are turned
+    LAST_WAYS = 8               # elements side by side, channels last: of more, squares are turned
+    TURN_TABLE = LAST_WAYS * LAST_WAYS * 64
     OUTPUT_BYTES = 1 << 20      # the part of an output that is built aside before it is interleaved
     FILTERED_BYTES = 4 << 20    # images that a filter reads in place; larger ones come from memory, best row by row
     FILTER_BYTES = 24 << 10     # one of a filter with a stride, which reads a row for few outputs: in L1
@@ -87,7 +88,7 @@ cdef enum:
     TILE_LIMIT = 6 << 20        # ... up to this size
     SEGMENT_PIXELS = 256        # of a row of tiles that are transformed together: docs/performance.md
     STACK_BYTES = 64 << 10      # workspace that needs no malloc: a panel of floats. A call of a few us notices
-    TABLE_BYTES = FC_MAX_TABLE + 2 * FC_BLOCK_K * 8         # of a call: see Cut._prepare_tables
+    TABLE_BYTES = FC_MAX_TABLE + TURN_TABLE + 2 * FC_BLOCK_K * 8   # of a call: see Cut._prepare_tables
     PACK_SERIAL = 1 << 16       # weights per thread that are worth a thread
     SERIAL_PRODUCTS = 200_000   # multiply-adds per thread, below which waking one costs more than it brings
 

@@ -80,6 +80,7 @@ cdef struct Job:
     char *scratch
     Py_ssize_t *panel_row                                   # where the rows of a panel begin
     Py_ssize_t *image_row                                   # those of the image
+    unsigned char *turn_table                               # if pixels with few channels are turned
     unsigned char *shuffle_table                            # if whole output rows are interleaved at once,
     bint filters_in_place                                   # the image, instead of strips of it
     Py_ssize_t ways                                         # so many phases, or phases and channels
@@ -495,9 +496,10 @@ cdef class Cut:
         return 0
 
     cdef void _prepare_tables(self, Job *job, char *room) noexcept:
-        """TABLE_BYTES: [table of the shuffle][rows of a panel][rows of an image]"""
+        """TABLE_BYTES: [tables of the shuffles out and in][rows of a panel][rows of an image]"""
         cdef Py_ssize_t i
-        job.panel_row = <Py_ssize_t *>(room + FC_MAX_TABLE)
+        cdef unsigned char *turn_table = <unsigned char *>room + FC_MAX_TABLE
+        job.panel_row = <Py_ssize_t *>(turn_table + TURN_TABLE)
         job.image_row = job.panel_row + FC_BLOCK_K
         if not job.strips:
             for i in range(self.most_products):
@@ -505,6 +507,9 @@ cdef class Cut:
         if job.in_place:
             for i in range(FC_BLOCK_K):
                 job.image_row[i] = i * job.image.channel
+        if job.last & READS_LAST and job.groups == 1 and 2 <= job.channels <= LAST_WAYS:
+            job.turn_table = turn_table
+            fc_shuffle_table(turn_table, job.movers.unit, job.channels, job.itemsize, 1)
         if job.aside and self.phases.complete:
             prepare_ways(job, <unsigned char *>room, job.unit_ranges == 1)
 

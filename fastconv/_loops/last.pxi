@@ -46,11 +46,10 @@ cdef Py_ssize_t turn_tap(const Job *job, const fc_image *image, const Py_ssize_t
         lo = min(n, ceil_div(max(0, -at_w), step))
         hi = max(lo, min(n, ceil_div(max(0, image.size[2] - at_w), step)))
         if lo < hi and 0 <= at_d < image.size[0] and 0 <= at_h < image.size[1]:
-            job.kernels.transpose(
-                panel + lo * job.itemsize, job.panel_pitch,
-                <const char *>image.pixels + (at_d * image.pitch[0] + at_h * image.pitch[1]
-                                              + (at_w + lo * step) * job.x_column) * job.itemsize,
-                step * job.x_column, hi - lo, channels)
+            turn_pixels(job, panel + lo * job.itemsize, job.panel_pitch,
+                        <const char *>image.pixels + (at_d * image.pitch[0] + at_h * image.pitch[1]
+                                                      + (at_w + lo * step) * job.x_column) * job.itemsize,
+                        step, hi - lo, channels)
             live += hi - lo
         panel += n * job.itemsize
         pixel += n
@@ -73,10 +72,10 @@ cdef void pack_strips_last(const Job *job, const Item *item, const Strip *strip)
                 at_w = strip.w0 * step + image.origin[2] + job.reach.low_w + f
                 lo = min(count, ceil_div(max(0, -at_w), step))
                 hi = max(lo, min(count, ceil_div(max(0, image.size[2] - at_w), step)))
-                job.kernels.transpose(
-                    item.pixels + ((plane * strip.rows + r) * strip.row + f * strip.pitch + lo) * size, channel,
+                turn_pixels(
+                    job, item.pixels + ((plane * strip.rows + r) * strip.row + f * strip.pitch + lo) * size, channel,
                     pixels + (at_d * image.pitch[0] + at_h * image.pitch[1] + (at_w + lo * step) * job.x_column) * size,
-                    step * job.x_column, hi - lo, channels)
+                    step, hi - lo, channels)
 
 
 cdef void store_pixels_last(const Job *job, const Item *item, const Line *line, Py_ssize_t row, Py_ssize_t w,
@@ -109,6 +108,19 @@ cdef void store_last_ways(const Job *job, const Item *item, const Line *line, Py
         job.kernels.transpose(to + (row * job.out[2] + w * step + way.residue) * job.y_column * job.itemsize,
                               step * job.y_column, built(job, item, way, item.m0, column),
                               job.packed[way.group].group.phases * item.c_row, item.m1 - item.m0, n)
+
+
+cdef void turn_pixels(const Job *job, char *to, Py_ssize_t pitch, const char *pixels, Py_ssize_t step,
+                      Py_ssize_t count, Py_ssize_t channels) noexcept nogil:
+    """Every step-th of neighbouring pixels becomes a column of `to`: few channels as ways of a row, more in squares."""
+    cdef void_pointer[16] ways
+    cdef Py_ssize_t c
+    if job.turn_table is NULL or step > 1 or job.x_column != channels:
+        job.kernels.transpose(to, pitch, pixels, step * job.x_column, count, channels)
+        return
+    for c in range(channels):
+        ways[c] = to + c * pitch * job.itemsize
+    job.movers.deinterleave(ways, pixels, channels, channels, count, job.itemsize, job.turn_table)
 
 
 cdef struct Turn:               # [image][row][column] to [image][column][row]
