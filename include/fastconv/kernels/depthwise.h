@@ -8,6 +8,7 @@
  * A tile of pixels is in registers; a tap's weights are loaded once for it. From one j to the next, lanes change places
  * with neighbours, which is one shuffle: gray(j) = j ^ j/2 differs from gray(j + 1) in one bit.
  */
+#if FC_IS_F32 /* float64 is always direct */
 enum { FC_WORD(depthwise_tile) = V_REGISTERS == 32 ? 14 : 7 };
 
 /* How many of the taps read neighbouring pixels, each one further. */
@@ -40,7 +41,7 @@ FC_INLINE void FC_WORD(depthwise_pixels)(const int pixels, const int group, cons
     for (int p = 0; p < pixels; p++) acc[p] = start;
     for (fc_index t = 0; t < taps; t++) {
         const real *from = x + at[t];
-        if (runs && pixels >= 3) {
+        if (runs && pixels > 3) {
             const fc_index run = FC_WORD(depthwise_run)(taps - t, at + t, x_step);
 #define FC_TAPS(n)                                                                                                     \
     if (run >= (n)) {                                                                                                  \
@@ -102,13 +103,12 @@ static void FC_NAME(depthwise)(void *y, fc_index y_step, fc_index count, const v
     case n: FC_WORD(depthwise_row)(n, 0, y, y_step, count, x, x_step, taps, at, w, w_at, bias); break;
         FC_GROUP(1)
         FC_GROUP(2)
-#if FC_IS_F32 || FC_ROWS > 4 /* 2 and 4 lanes in the baseline, 4 and 8 with AVX2, 8 and 16 with AVX-512 */
         FC_GROUP(4)
-#endif
-#if FC_ROWS > (FC_IS_F32 ? 4 : 6)
+#if FC_ROWS > 4 /* 4 lanes in the baseline, 8 with AVX2, 16 with AVX-512 */
         FC_GROUP(8)
 #endif
 #undef FC_GROUP
     default: break;
     }
 }
+#endif

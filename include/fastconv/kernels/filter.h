@@ -136,19 +136,23 @@ FC_INLINE void FC_WORD(filter_tiles)(const int rows, const int vectors, const in
     FC_TILE(1, 4, stride, edges)                                                                                       \
     FC_TILE(1, 2, stride, edges)                                                                                       \
     FC_TILE(1, 1, stride, edges)
+/* Fewer of an image in place, where what is left over is little. */
+#define FC_EDGE_TILES(edges)                                                                                           \
+    FC_TILE(8, 2, 1, edges)                                                                                            \
+    FC_TILE(8, 1, 1, edges)                                                                                            \
+    FC_TILE(4, 2, 1, edges)                                                                                            \
+    FC_TILE(4, 1, 1, edges)                                                                                            \
+    FC_TILE(1, 2, 1, edges)                                                                                            \
+    FC_TILE(1, 1, 1, edges)
 #define FC_ALL_TILES                                                                                                   \
     FC_TILE(8, 2, 1, 0)                                                                                                \
     FC_TILE(8, 1, 1, 0)                                                                                                \
-    FC_TILE(8, 2, 1, 1)                                                                                                \
-    FC_TILE(8, 1, 1, 1)                                                                                                \
-    FC_TILE(8, 2, 1, 2)                                                                                                \
-    FC_TILE(8, 1, 1, 2)                                                                                                \
     FC_TILE(4, 4, 2, 0)                                                                                                \
     FC_TILES(0, 0)                                                                                                     \
     FC_TILES(1, 0)                                                                                                     \
-    FC_TILES(1, 1)                                                                                                     \
-    FC_TILES(1, 2)                                                                                                     \
-    FC_TILES(2, 0)
+    FC_TILES(2, 0)                                                                                                     \
+    FC_EDGE_TILES(1)                                                                                                   \
+    FC_EDGE_TILES(2)
 
 /* A function each, lest the compiler share address arithmetic among them until no register is left. */
 #define FC_TILE(rows, vectors, stride, edges)                                                                          \
@@ -183,8 +187,10 @@ static void FC_NAME(filter)(const fc_filter *f, const void *x, void *y, const vo
     const fc_index right = FC_WORD(max)(f->tap[0], f->tap[f->taps_w - 1]);
     for (fc_index r = 0, rows; r < f->rows; r += rows) {
         rows = f->rows - r;
-        const fc_index high = rows >= 8 && f->step == 1 && V_REGISTERS >= 32 ? 8 : rows >= 4 ? 4 : rows >= 2 ? 2 : 1;
-        const fc_index widest = f->step == 2 && high == 4 && V_REGISTERS >= 32 ? 4 : high >= 4 ? 2 : 8 / high;
+        const fc_index low = rows >= 2 && !f->edges ? 2 : 1;
+        const fc_index high = rows >= 8 && f->step == 1 && V_REGISTERS >= 32 ? 8 : rows >= 4 ? 4 : low;
+        const fc_index wide = f->edges ? 2 : 8 / high;
+        const fc_index widest = f->step == 2 && high == 4 && V_REGISTERS >= 32 ? 4 : high >= 4 ? 2 : wide;
         const fc_index count = rows / high;
         fc_index above = 0, below = 0; /* tiles that see rows outside */
         while (f->edges && above < count && r + above * high < f->top) above++;
@@ -201,5 +207,6 @@ static void FC_NAME(filter)(const fc_filter *f, const void *x, void *y, const vo
     }
 }
 #undef FC_ALL_TILES
+#undef FC_EDGE_TILES
 #undef FC_TILES
 #undef FC_FILTER_TAPS

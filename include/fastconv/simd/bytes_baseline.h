@@ -11,7 +11,8 @@ FC_INLINE u_t u_load(const unsigned char *p) {
     return v;
 }
 FC_INLINE void u_store(unsigned char *p, u_t v) { memcpy(p, &v, B_UNIT); }
-FC_INLINE u_t u_put(u_t out, u_t v, u_t m) {
+/* A function: unrolled for each mask of each tile it would be most of the code. */
+static __attribute__((noinline)) u_t u_put(u_t out, u_t v, u_t m) {
     for (int i = 0; i < B_UNIT; i++)
         if (m.byte[i] & FC_TAKE) out.byte[i] = v.byte[m.byte[i] & (B_UNIT - 1)];
     return out;
