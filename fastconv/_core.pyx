@@ -85,7 +85,9 @@ cdef enum:
     HUGE_PAGE = 2 << 20         # buffers of two and more ask for them: 33 MB written in 1.5 ms, not in 12.5
     TILE_BYTES = 1 << 20        # transformed pixels and sums of an item: they should stay in L2 ...
     MANY_TILES = 64             # ... but weights are read once for all tiles of an item: it has this many, ...
-    TILE_LIMIT = 6 << 20        # ... up to this size
+    TILE_LIMIT = 8 << 20        # ... up to this size
+    NEAR_TILES = 2 << 20        # floats of transformed pixels and a panel's weights that stay in a share of L3; where
+    NEAR_SUMS = 1 << 20         # there are more, panels with so many sums are multiplied together
     SEGMENT_PIXELS = 256        # of a row of tiles that are transformed together: docs/performance.md
     STACK_BYTES = 64 << 10      # workspace that needs no malloc: a panel of floats. A call of a few us notices
     TABLE_BYTES = FC_MAX_TABLE + TURN_TABLE + 2 * FC_BLOCK_K * 8   # of a call: see Cut._prepare_tables

@@ -137,6 +137,24 @@ def test_transposed(kernel, stride, padding, output_padding, groups, tile, isa, 
     assert_close_to_largest(fastconv.conv_transpose2d(x, w, b, **options), reference.conv_transpose(x, w, b, **options))
 
 
+@pytest.mark.parametrize("transposed", [False, True])
+def test_panels_that_are_multiplied_together(transposed, monkeypatch, isa, threads):
+    """So many channels that transformed pixels and a panel's weights do not stay near: sums of all panels are kept."""
+    monkeypatch.setattr(plan, "choose", lambda *args: Choice("winograd", (5, 5) if transposed else (8, 8)))
+    if transposed:
+        x, w, b = arrays((1, 1500, 28, 28), (1500, 41, 4, 4), 41)
+        make, options, expected = fastconv.ConvTranspose2d, {"stride": 2, "padding": 1}, reference.conv_transpose
+    else:
+        x, w, b = arrays((1, 1500, 35, 35), (41, 1500, 3, 3), 41)
+        make, options, expected = fastconv.Conv2d, {"padding": 1}, reference.conv
+    layer = make(w, b, **options)
+    got = layer(x)
+    assert_close_to_largest(got, expected(x, w, b, **options))
+    alone = make(w[:, 20:21] if transposed else w[20:21], b[20:21], **options)
+    assert_same_bits(alone(x), got[:, 20:21])
+    assert layer.describe(x.shape)["workspace_bytes"] > alone.describe(x.shape)["workspace_bytes"]
+
+
 # ---- what the result does not depend on -----------------------------------------------------------------------------
 
 

@@ -12,6 +12,9 @@ read the same tiles of pixels, which are transformed once.
         for each panel of 2 vectors of outputs
             sums[point][tile][output]  =  v . weights            (a matrix product per point)
             y  =  sums transformed back
+
+Where v and the weights of a panel are too much for the cache that they are read from again, panels are multiplied
+together: sums[panel][point][tile][output], for each point all panels, so that v is read once.
 """
 
 cdef struct TileAxis:
@@ -51,8 +54,10 @@ cdef struct TileJob:
     Py_ssize_t height, width, origin_h, origin_w        # of x
     Py_ssize_t images, blocks, panel_ranges, items, threads
     Py_ssize_t item_tiles, item_rows                    # the most of an item; rows of tiles
+    Py_ssize_t near_panels                              # that are multiplied together, mostly one
     Py_ssize_t segment_runs
     Py_ssize_t plane_v, plane_s                         # from point to point
+    Py_ssize_t product_s                                # from the sums of a panel and group of phases to the next
     Py_ssize_t sums_at, strip_at, aside_at, scratch_size            # in a worker's scratch
     float *scratch
     unsigned char *bad          # [image]: has it an output that is NaN or infinite?
@@ -71,6 +76,7 @@ cdef struct TileItem:
     Py_ssize_t first, end       # runs, of all images
     Py_ssize_t m0, m1           # output channels
     Py_ssize_t product          # number of the panel of weights
+    float *sums                 # of that panel
 
 
 cdef struct TilePacking:        # an item is the weights of a panel, for one group of phases
@@ -346,11 +352,16 @@ cdef class Winograd:
 
     cdef int _lay_out_scratch(self, TileJob *job) except -1:
         """[transformed pixels][sums][strip][outputs aside]; planes an odd number of cache lines apart."""
+        cdef Py_ssize_t panels = ceil_div(job.panels, job.panel_ranges)
         cdef Py_ssize_t reach = (min(job.segment_runs, job.w.runs) * job.w.outputs + job.w.taps - 1) * job.w.dilation
         job.plane_v = job.channel_blocks * job.item_tiles * job.lanes // 32 * 32 + 48
         job.plane_s = 2 * job.item_tiles * job.lanes // 32 * 32 + 48
+        job.product_s = job.points * job.plane_s
+        job.near_panels = 1
+        if job.points * (job.plane_v + job.n_groups * job.plane_u) > NEAR_TILES:
+            job.near_panels = max(1, min(panels, NEAR_SUMS // (job.n_groups * job.product_s)))
         job.sums_at = job.points * job.plane_v
-        job.strip_at = job.sums_at + job.points * job.plane_s
+        job.strip_at = job.sums_at + job.near_panels * job.n_groups * job.product_s
         job.scratch_size = ceil_div(job.strip_at + job.h.points * (reach + job.lanes) * job.lanes, 16) * 16
         if job.n_phases > 1:
             job.aside_at = job.scratch_size
@@ -429,21 +440,19 @@ cdef void run_tiles(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcep
     """One item: see the head of this file."""
     cdef const TileJob *job = <const TileJob *>pointer
     cdef Py_ssize_t whole = job.w.runs if job.n_phases > 1 else 1, units = tile_units(job, whole)
-    cdef Py_ssize_t block = number % job.blocks, share, tiles, panel, i
+    cdef Py_ssize_t block = number % job.blocks, share, tiles, panel, end, panels
     cdef TileItem item
     item.first, item.end = units * block // job.blocks * whole, units * (block + 1) // job.blocks * whole
     item.scratch = job.scratch + worker * job.scratch_size
     number //= job.blocks
     share, item.group = number % job.panel_ranges, number // job.panel_ranges
     tiles = transform_pixels(job, &item)
-    for panel in range(job.panels * share // job.panel_ranges, job.panels * (share + 1) // job.panel_ranges):
-        item.m0, item.m1 = panel * job.panel_outputs, min(job.outputs, (panel + 1) * job.panel_outputs)
-        for i in range(job.n_groups):
-            item.product = (item.group * job.panels + panel) * job.n_groups + i
-            multiply_tiles(job, &item, tiles)
-            store_tiles(job, &item, job.group + i)
-        if job.store is not NULL:
-            store_aside(job, &item)
+    panel, end = job.panels * share // job.panel_ranges, job.panels * (share + 1) // job.panel_ranges
+    while panel < end:
+        panels = min(job.near_panels, end - panel)
+        multiply_panels(job, &item, tiles, panel, panels)
+        store_panels(job, &item, panel, panels)
+        panel += panels
 
 
 cdef Segment segment_at(const TileJob *job, Py_ssize_t unit, Py_ssize_t end, Py_ssize_t tile) noexcept nogil:
@@ -513,24 +522,44 @@ cdef void transform_runs(const TileJob *job, const Segment *segment, const float
                                    v + i * d * lanes, job.plane_v)
 
 
-cdef void multiply_tiles(const TileJob *job, const TileItem *item, Py_ssize_t tiles) noexcept nogil:
-    """sums = v . weights, one matrix product per point, in blocks of the sum and of tiles."""
-    cdef Py_ssize_t lanes = job.lanes, cuts = ceil_div(tiles, job.kernels.rows), p, block, k, i, first, end
-    cdef Py_ssize_t a_block = job.item_tiles * lanes
-    cdef const float *weights = job.weights + item.product * job.points * job.plane_u
-    cdef const float *v = item.scratch
+cdef void multiply_panels(const TileJob *job, const TileItem *item, Py_ssize_t tiles, Py_ssize_t panel,
+                          Py_ssize_t panels) noexcept nogil:
+    """sums = v . weights: a matrix product per point, panel and group of phases, in blocks of the sum."""
+    cdef Py_ssize_t products = panels * job.n_groups, first = (item.group * job.panels + panel) * job.n_groups
+    cdef Py_ssize_t lanes = job.lanes, a_block = job.item_tiles * lanes, p, k, i
+    cdef const float *weights = job.weights + first * job.points * job.plane_u
     cdef float *sums = item.scratch + job.sums_at
     for p in range(job.points):
-        for block in range(ceil_div(job.channels, FC_BLOCK_K)):
-            k = block * FC_BLOCK_K
-            for i in range(cuts):
-                first, end = tiles * i // cuts, tiles * (i + 1) // cuts
-                job.kernels.winograd_product(end - first, min(<Py_ssize_t>FC_BLOCK_K, job.channels - k),
-                                             v + k // lanes * a_block + first * lanes, a_block,
-                                             weights + k * 2 * lanes, sums + first * 2 * lanes, 2 * lanes, k > 0)
-        weights += job.plane_u
-        v += job.plane_v
-        sums += job.plane_s
+        k = 0
+        while k < job.channels:
+            for i in range(products):
+                multiply_tiles(job, item.scratch + p * job.plane_v + k // lanes * a_block,
+                               weights + (i * job.points + p) * job.plane_u + k * 2 * lanes,
+                               sums + i * job.product_s + p * job.plane_s, tiles, k)
+            k += FC_BLOCK_K
+
+
+cdef void multiply_tiles(const TileJob *job, const float *v, const float *weights, float *sums, Py_ssize_t tiles,
+                         Py_ssize_t k) noexcept nogil:
+    """A block of the sum of all tiles, from channel `k` on."""
+    cdef Py_ssize_t lanes = job.lanes, cuts = ceil_div(tiles, job.kernels.rows), i, first, end
+    for i in range(cuts):
+        first, end = tiles * i // cuts, tiles * (i + 1) // cuts
+        job.kernels.winograd_product(end - first, min(<Py_ssize_t>FC_BLOCK_K, job.channels - k), v + first * lanes,
+                                     job.item_tiles * lanes, weights, sums + first * 2 * lanes, 2 * lanes, k > 0)
+
+
+cdef void store_panels(const TileJob *job, TileItem *item, Py_ssize_t panel, Py_ssize_t panels) noexcept nogil:
+    cdef Py_ssize_t n, i
+    item.sums = item.scratch + job.sums_at
+    for n in range(panel, panel + panels):
+        item.m0, item.m1 = n * job.panel_outputs, min(job.outputs, (n + 1) * job.panel_outputs)
+        for i in range(job.n_groups):
+            item.product = (item.group * job.panels + n) * job.n_groups + i
+            store_tiles(job, item, job.group + i)
+            item.sums += job.product_s
+        if job.store is not NULL:
+            store_aside(job, item)
 
 
 cdef void store_tiles(const TileJob *job, const TileItem *item, const TileGroup *group) noexcept nogil:
@@ -553,7 +582,7 @@ cdef int transform_back(const TileJob *job, const TileItem *item, const Segment 
                         Py_ssize_t row) noexcept nogil:
     """Outputs of one block of rows: block[row of a tile][pixel of the segment][lane]."""
     cdef Py_ssize_t lanes = job.lanes, d = job.w.dilation, length = segment.runs * job.w.outputs * d, i
-    cdef const float *sums = item.scratch + job.sums_at + segment.tile * 2 * lanes + row
+    cdef const float *sums = item.sums + segment.tile * 2 * lanes + row
     cdef const float *bias = job.bias + item.product * 2 * lanes + row
     cdef float *block = item.scratch + job.strip_at
     cdef int bad = 0

@@ -28,12 +28,14 @@
 #if defined(__clang__)
 #define FC_UNROLL _Pragma("clang loop unroll(full)")
 #define FC_PRAGMA(text) _Pragma(#text)
+#define FC_UNROLL_BY(n) FC_PRAGMA(clang loop unroll_count(n))
 #define FC_TARGET_BEGIN(features)                                                                                      \
     FC_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
 #define FC_TARGET_END _Pragma("clang attribute pop")
 #else
 #define FC_UNROLL _Pragma("GCC unroll 32")
 #define FC_PRAGMA(text) _Pragma(#text)
+#define FC_UNROLL_BY(n) FC_PRAGMA(GCC unroll n)
 #define FC_TARGET_BEGIN(features) FC_PRAGMA(GCC push_options) FC_PRAGMA(GCC target(features))
 #define FC_TARGET_END _Pragma("GCC pop_options")
 #endif

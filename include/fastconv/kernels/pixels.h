@@ -26,6 +26,7 @@ FC_INLINE void FC_WORD(pixel_tile)(const int rows, const int vectors, fc_index c
         const real *x[(FC_ROWS + 3) / 4];
         FC_UNROLL
         for (int r = 0; r < rows; r += 4) x[r / 4] = a + runs[i].first + r * a_row;
+        FC_UNROLL_BY(4)
         for (fc_index k = 0; k < runs[i].count; k++) {
             v_t w[2];
             FC_PREFETCH((const char *)b + 8192);

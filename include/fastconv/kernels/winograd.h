@@ -202,28 +202,36 @@ static int FC_NAME(winograd_output)(fc_index n_h, fc_index n_w, fc_index m_h, fc
  * for r < rows <= FC_ROWS, n < 2*V_LANES, k < count; start is c where `add` is set, else 0. a: tiles of transformed
  * pixels in blocks of channels; b: a panel of transformed weights, outputs side by side; c: sums of the tiles.
  * A row of a block is V_LANES entries behind the one before it, a constant: one pointer serves all rows. */
+FC_INLINE void FC_WORD(product_step)(const int rows, const real *x, const real *b, v_t (*acc)[2]) {
+    const v_t b0 = v_load(b), b1 = v_load(b + V_LANES);
+    FC_PREFETCH((const char *)b + FC_WINOGRAD_AHEAD);
+    if (V_LANES * sizeof(real) >= 64) FC_PREFETCH((const char *)(b + V_LANES) + FC_WINOGRAD_AHEAD); /* another line */
+    FC_UNROLL
+    for (int r = 0; r < rows; r++) { /* every other factor from memory: see kernels/gemm.h */
+        const v_t factor = v_set1(x[r * V_LANES]);
+        acc[r][0] = r % 2 ? v_fma_at(x + r * V_LANES, b0, acc[r][0]) : v_fma(factor, b0, acc[r][0]);
+        acc[r][1] = r % 2 ? v_fma_at(x + r * V_LANES, b1, acc[r][1]) : v_fma(factor, b1, acc[r][1]);
+    }
+}
+
 FC_INLINE void FC_WORD(product_tile)(const int rows, fc_index count, const real *a, fc_index a_block, const real *b,
                                      real *c, fc_index c_row, int add) {
     v_t acc[FC_ROWS][2];
     real partial[FC_ROWS * 2 * V_LANES]; /* sums of the parts before */
+    FC_UNROLL
     for (int i = 0; i < 2 * rows; i++) v_store(partial + i * V_LANES, v_zero());
     for (fc_index left = count; left > 0; left -= FC_WINOGRAD_PART) {
         FC_UNROLL
         for (int r = 0; r < rows; r++) acc[r][0] = acc[r][1] = v_zero();
         for (fc_index k = 0; k < FC_WINOGRAD_PART && k < left; k += V_LANES) {
-            const real *end = a + FC_WORD(min)(V_LANES, left - k);
-            for (const real *x = a; x < end; x++) {
-                const v_t b0 = v_load(b), b1 = v_load(b + V_LANES);
-                FC_PREFETCH((const char *)b + FC_WINOGRAD_AHEAD);
-                FC_PREFETCH((const char *)(b + V_LANES) + FC_WINOGRAD_AHEAD);
-                FC_UNROLL
-                for (int r = 0; r < rows; r++) { /* every other factor from memory: see kernels/gemm.h */
-                    const v_t factor = v_set1(x[r * V_LANES]);
-                    acc[r][0] = r % 2 ? v_fma_at(x + r * V_LANES, b0, acc[r][0]) : v_fma(factor, b0, acc[r][0]);
-                    acc[r][1] = r % 2 ? v_fma_at(x + r * V_LANES, b1, acc[r][1]) : v_fma(factor, b1, acc[r][1]);
-                }
-                b += 2 * V_LANES;
+            const fc_index depth = FC_WORD(min)(V_LANES, left - k);
+            if (depth == V_LANES) {
+                FC_UNROLL_BY(8)
+                for (int i = 0; i < V_LANES; i++) FC_WORD(product_step)(rows, a + i, b + i * 2 * V_LANES, acc);
+            } else {
+                for (fc_index i = 0; i < depth; i++) FC_WORD(product_step)(rows, a + i, b + i * 2 * V_LANES, acc);
             }
+            b += depth * 2 * V_LANES;
             a += a_block;
         }
         FC_UNROLL
@@ -233,6 +241,7 @@ FC_INLINE void FC_WORD(product_tile)(const int rows, fc_index count, const real 
             v_store(sum + V_LANES, v_add(v_load(sum + V_LANES), acc[r][1]));
         }
     }
+    FC_UNROLL
     for (int i = 0; i < 2 * rows; i++) {
         real *out = c + i / 2 * c_row + i % 2 * V_LANES;
         const v_t sum = v_load(partial + i * V_LANES);
