@@ -23,6 +23,7 @@
 
 /* Brings the cache line of an address into L1; any address will do, a bad one does nothing. */
 #define FC_PREFETCH(address) __builtin_prefetch(address, 0, 3)
+#define FC_LINE 64 /* bytes */
 
 /* Arrays of vectors live in registers only when every loop over them is unrolled completely. */
 #if defined(__clang__)

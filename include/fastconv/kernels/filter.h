@@ -111,16 +111,17 @@ FC_INLINE void FC_WORD(filter_tile)(const int rows, const int vectors, const int
     }
 }
 
-/* Tiles one below the other; only the last vector can be partial. */
+/* Tiles side by side, or else one below the other; only the last vector can be partial. */
 FC_INLINE void FC_WORD(filter_tiles)(const int rows, const int vectors, const int stride, const int edges,
-                                     fc_index count, fc_index columns, const fc_filter *f, fc_index row,
-                                     fc_index column, const real *x, real *y, const real *bias) {
+                                     fc_index beside, fc_index count, fc_index columns, const fc_filter *f,
+                                     fc_index row, fc_index column, const real *x, real *y, const real *bias) {
     const int whole = columns == (fc_index)vectors * V_LANES;
     const m_t last = v_mask(((uint32_t)1 << (columns - (vectors - 1) * V_LANES)) - 1);
-    for (; count > 0; count--, row += rows) {
+    const fc_index x_step = beside ? columns : rows * f->step * f->x_row, y_step = beside ? columns : rows * f->y_row;
+    for (; count > 0; count--, row += rows) { /* with edges, never side by side */
         FC_WORD(filter_tile)(rows, vectors, stride, edges, whole, last, f, row, column, x, y, bias);
-        x += rows * f->step * f->x_row;
-        y += rows * f->y_row;
+        x += x_step;
+        y += y_step;
     }
 }
 
@@ -157,16 +158,17 @@ FC_INLINE void FC_WORD(filter_tiles)(const int rows, const int vectors, const in
 /* A function each, lest the compiler share address arithmetic among them until no register is left. */
 #define FC_TILE(rows, vectors, stride, edges)                                                                          \
     static __attribute__((noinline)) void FC_WORD(filter_##rows##x##vectors##_##stride##_##edges)(                     \
-        fc_index count, fc_index columns, const fc_filter *f, fc_index row, fc_index column, const real *x, real *y,   \
-        const real *bias) {                                                                                            \
-        FC_WORD(filter_tiles)(rows, vectors, stride, edges, count, columns, f, row, column, x, y, bias);               \
+        fc_index beside, fc_index count, fc_index columns, const fc_filter *f, fc_index row, fc_index column,          \
+        const real *x, real *y, const real *bias) {                                                                    \
+        FC_WORD(filter_tiles)(rows, vectors, stride, edges, beside, count, columns, f, row, column, x, y, bias);       \
     }
 FC_ALL_TILES
 #undef FC_TILE
 
-/* `count` tiles one below the other, from a row and column of outputs on. */
-static void FC_WORD(filter_column)(fc_index high, fc_index vectors, fc_index edges, fc_index count, const fc_filter *f,
-                                   fc_index row, fc_index column, const real *x, real *y, const real *bias) {
+/* `count` tiles side by side or one below the other, from a row and column of outputs on. */
+static void FC_WORD(filter_some)(fc_index high, fc_index vectors, fc_index edges, fc_index beside, fc_index count,
+                                 const fc_filter *f, fc_index row, fc_index column, const real *x, real *y,
+                                 const real *bias) {
     const fc_index stride = f->step <= 2 ? f->step : 0;
     const fc_index columns = FC_WORD(min)(f->columns - column, vectors * V_LANES);
     x += row * f->step * f->x_row + column;
@@ -174,7 +176,7 @@ static void FC_WORD(filter_column)(fc_index high, fc_index vectors, fc_index edg
     switch (edges << 12 | stride << 8 | high << 4 | vectors) {
 #define FC_TILE(rows, vectors, stride, edges)                                                                          \
     case edges << 12 | stride << 8 | rows << 4 | vectors:                                                              \
-        FC_WORD(filter_##rows##x##vectors##_##stride##_##edges)(count, columns, f, row, column, x, y, bias);           \
+        FC_WORD(filter_##rows##x##vectors##_##stride##_##edges)(beside, count, columns, f, row, column, x, y, bias);   \
         break;
         FC_ALL_TILES
 #undef FC_TILE
@@ -182,27 +184,48 @@ static void FC_WORD(filter_column)(fc_index high, fc_index vectors, fc_index edg
     }
 }
 
-static void FC_NAME(filter)(const fc_filter *f, const void *x, void *y, const void *bias) {
+/* Rows of tiles one after the other: outputs that go to memory are written row by row, not one cache line of many. */
+static void FC_WORD(filter_rows)(const fc_filter *f, fc_index high, fc_index widest, fc_index row, const real *x,
+                                 real *y, const real *bias) {
+    for (fc_index n = 0, count, vectors = widest; n < f->columns; n += count * vectors * V_LANES) {
+        while (n + (vectors - 1) * V_LANES >= f->columns) vectors /= 2;
+        count = FC_WORD(max)(1, (f->columns - n) / (vectors * V_LANES));
+        FC_WORD(filter_some)(high, vectors, 0, 1, count, f, row, n, x, y, bias);
+    }
+}
+
+/* Tiles one below the other: rows of pixels are read again while they are near. */
+static void FC_WORD(filter_columns)(const fc_filter *f, fc_index high, fc_index widest, fc_index count, fc_index row,
+                                    const real *x, real *y, const real *bias) {
     const fc_index left = FC_WORD(min)(f->tap[0], f->tap[f->taps_w - 1]); /* of the taps of a row, which lie in order */
     const fc_index right = FC_WORD(max)(f->tap[0], f->tap[f->taps_w - 1]);
+    fc_index above = 0, below = 0; /* tiles that see rows outside */
+    while (f->edges && above < count && row + above * high < f->top) above++;
+    while (f->edges && above + below < count && row + (count - below) * high + f->taps_h - 1 > f->bottom) below++;
+    for (fc_index n = 0, vectors; n < f->columns; n += vectors * V_LANES) {
+        vectors = FC_WORD(min)(widest, (f->columns - n + V_LANES - 1) / V_LANES);
+        vectors = vectors >= 8 ? 8 : vectors >= 4 ? 4 : vectors >= 2 ? 2 : 1;
+        const int aside = f->edges && (n + left < f->lo || n + right + vectors * V_LANES > f->hi);
+        const fc_index end = row + (count - below) * high, between = count - above - below;
+        if (above) FC_WORD(filter_some)(high, vectors, 2, 0, above, f, row, n, x, y, bias);
+        FC_WORD(filter_some)(high, vectors, aside, 0, between, f, row + above * high, n, x, y, bias);
+        if (below) FC_WORD(filter_some)(high, vectors, 2, 0, below, f, end, n, x, y, bias);
+    }
+}
+
+static void FC_NAME(filter)(const fc_filter *f, const void *x, void *y, const void *bias) {
     for (fc_index r = 0, rows; r < f->rows; r += rows) {
         rows = f->rows - r;
         const fc_index low = rows >= 2 && !f->edges ? 2 : 1;
         const fc_index high = rows >= 8 && f->step == 1 && V_REGISTERS >= 32 ? 8 : rows >= 4 ? 4 : low;
         const fc_index wide = f->edges ? 2 : 8 / high;
         const fc_index widest = f->step == 2 && high == 4 && V_REGISTERS >= 32 ? 4 : high >= 4 ? 2 : wide;
-        const fc_index count = rows / high;
-        fc_index above = 0, below = 0; /* tiles that see rows outside */
-        while (f->edges && above < count && r + above * high < f->top) above++;
-        while (f->edges && above + below < count && r + (count - below) * high + f->taps_h - 1 > f->bottom) below++;
-        rows = count * high;
-        for (fc_index n = 0, vectors; n < f->columns; n += vectors * V_LANES) {
-            vectors = FC_WORD(min)(widest, (f->columns - n + V_LANES - 1) / V_LANES);
-            vectors = vectors >= 8 ? 8 : vectors >= 4 ? 4 : vectors >= 2 ? 2 : 1;
-            const int beside = f->edges && (n + left < f->lo || n + right + vectors * V_LANES > f->hi);
-            if (above) FC_WORD(filter_column)(high, vectors, 2, above, f, r, n, x, y, bias);
-            FC_WORD(filter_column)(high, vectors, beside, count - above - below, f, r + above * high, n, x, y, bias);
-            if (below) FC_WORD(filter_column)(high, vectors, 2, below, f, r + (count - below) * high, n, x, y, bias);
+        if (f->step == 1 && !f->edges) {
+            rows = high;
+            FC_WORD(filter_rows)(f, high, widest, r, x, y, bias);
+        } else {
+            rows = rows / high * high;
+            FC_WORD(filter_columns)(f, high, widest, rows / high, r, x, y, bias);
         }
     }
 }

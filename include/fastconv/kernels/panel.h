@@ -63,6 +63,11 @@ FC_INLINE void FC_WORD(copy_vectors)(real *row, fc_index pitch, const real *imag
     FC_UNROLL
     for (int i = 0; i < n; i++) f[i] = plan[i];
     for (fc_index c = 0; c < channels; c++) {
+        if (n == 4) { /* The next four vectors, most often. */
+            FC_UNROLL
+            for (int i = 0; i < (step == 1 ? 1 : 2) * 4 * V_LANES; i += FC_LINE / (int)sizeof(real))
+                FC_PREFETCH(image + f[0].from + 4 * V_LANES * step + i);
+        }
         FC_UNROLL
         for (int i = 0; i < n; i++) v_store(row + f[i].to, FC_WORD(fetch_vector)(image, &f[i], step));
         row += pitch;
