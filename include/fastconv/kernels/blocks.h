@@ -66,10 +66,9 @@ static void FC_NAME(unpack_block)(void *rows, fc_index channel, fc_index channel
             FC_UNROLL
             for (int i = 0; i < V_LANES; i++) v_store(to + i * channel, x[i]);
         } else {
-            const m_t mask = v_mask((uint32_t)(((uint64_t)1 << n) - 1));
             FC_UNROLL
             for (int i = 0; i < V_LANES; i++)
-                if (i < channels) v_store_m(to + i * channel, mask, x[i]);
+                if (i < channels) v_store_first(to + i * channel, n, x[i]);
         }
         to += V_LANES;
         from += V_LANES * V_LANES;

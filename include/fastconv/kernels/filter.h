@@ -72,9 +72,9 @@ FC_INLINE void FC_WORD(filter_taps)(const int rows, const int vectors, const int
 }
 
 /* One tile. Stride 0 stands for any, of which nothing is known about who shares what. */
-FC_INLINE void FC_WORD(filter_tile)(const int rows, const int vectors, const int stride, const int edges,
-                                    const int whole, m_t last, const fc_filter *f, fc_index row, fc_index column,
-                                    const real *x, real *y, const real *bias) {
+FC_INLINE void FC_WORD(filter_tile)(const int rows, const int vectors, const int stride, const int edges, fc_index rest,
+                                    const fc_filter *f, fc_index row, fc_index column, const real *x, real *y,
+                                    const real *bias) {
     v_t acc[8][8];
     const v_t start = bias ? v_set1(*bias) : v_zero();
     FC_UNROLL
@@ -103,8 +103,9 @@ FC_INLINE void FC_WORD(filter_tile)(const int rows, const int vectors, const int
         FC_UNROLL
         for (int v = 0; v < vectors; v++) {
             real *p = y + v * V_LANES;
-            if (v == vectors - 1 && !whole)
-                v_store_m(p, last, bias ? acc[r][v] : v_add(v_load_m(p, last), acc[r][v]));
+            if (v == vectors - 1 && rest < V_LANES)
+                v_store_first(p, rest,
+                              bias ? acc[r][v] : v_add(v_load_m(p, v_mask(((uint32_t)1 << rest) - 1)), acc[r][v]));
             else
                 v_store(p, bias ? acc[r][v] : v_add(v_load(p), acc[r][v]));
         }
@@ -115,11 +116,10 @@ FC_INLINE void FC_WORD(filter_tile)(const int rows, const int vectors, const int
 FC_INLINE void FC_WORD(filter_tiles)(const int rows, const int vectors, const int stride, const int edges,
                                      fc_index beside, fc_index count, fc_index columns, const fc_filter *f,
                                      fc_index row, fc_index column, const real *x, real *y, const real *bias) {
-    const int whole = columns == (fc_index)vectors * V_LANES;
-    const m_t last = v_mask(((uint32_t)1 << (columns - (vectors - 1) * V_LANES)) - 1);
+    const fc_index rest = columns - (vectors - 1) * V_LANES;
     const fc_index x_step = beside ? columns : rows * f->step * f->x_row, y_step = beside ? columns : rows * f->y_row;
     for (; count > 0; count--, row += rows) { /* with edges, never side by side */
-        FC_WORD(filter_tile)(rows, vectors, stride, edges, whole, last, f, row, column, x, y, bias);
+        FC_WORD(filter_tile)(rows, vectors, stride, edges, rest, f, row, column, x, y, bias);
         x += x_step;
         y += y_step;
     }

@@ -65,7 +65,7 @@ FC_INLINE void FC_WORD(finish_rows)(fc_index rows, fc_index columns, real *y, fc
         if (whole < columns) {
             v_t x = v_load_m(y + whole, rest);
             if (residual) x = v_add(x, v_load_m(residual + whole, rest));
-            v_store_m(y + whole, rest, FC_WORD(end)(x, kind, slope));
+            v_store_first(y + whole, columns - whole, FC_WORD(end)(x, kind, slope));
         }
     }
 }

@@ -54,7 +54,8 @@ FC_INLINE void FC_WORD(tile)(const int rows, const int vectors, fc_index columns
     }
     /* Only the last vector can be partial. */
     const int whole = columns == (fc_index)vectors * V_LANES;
-    const m_t last = v_mask(((uint32_t)1 << (columns - (vectors - 1) * V_LANES)) - 1);
+    const fc_index rest = columns - (vectors - 1) * V_LANES;
+    const m_t last = v_mask(((uint32_t)1 << rest) - 1);
     FC_UNROLL
     for (int r = 0; r < rows; r++) {
         real *out = c + r * c_stride;
@@ -65,7 +66,7 @@ FC_INLINE void FC_WORD(tile)(const int rows, const int vectors, fc_index columns
             const v_t start = bias ? v_set1(bias[r]) : cut ? v_load_m(p, last) : v_load(p);
             const v_t sum = v_add(start, acc[r][v]);
             if (cut)
-                v_store_m(p, last, sum);
+                v_store_first(p, rest, sum);
             else
                 v_store(p, sum);
         }

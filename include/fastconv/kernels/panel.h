@@ -63,10 +63,13 @@ FC_INLINE void FC_WORD(copy_vectors)(real *row, fc_index pitch, const real *imag
     FC_UNROLL
     for (int i = 0; i < n; i++) f[i] = plan[i];
     for (fc_index c = 0; c < channels; c++) {
-        if (n == 4) { /* The next four vectors, most often. */
+        if (n == 4) { /* the next four vectors, most often: 5 to 15% of a 1x1 layer on a Zen 3 */
+            const real *next = image + f[0].from + 4 * V_LANES * step;
             FC_UNROLL
-            for (int i = 0; i < (step == 1 ? 1 : 2) * 4 * V_LANES; i += FC_LINE / (int)sizeof(real))
-                FC_PREFETCH(image + f[0].from + 4 * V_LANES * step + i);
+            for (int i = 0; i < 4 * V_LANES; i += FC_LINE / (int)sizeof(real)) {
+                FC_PREFETCH(next + i);
+                if (step > 1) FC_PREFETCH(next + 4 * V_LANES + i);
+            }
         }
         FC_UNROLL
         for (int i = 0; i < n; i++) v_store(row + f[i].to, FC_WORD(fetch_vector)(image, &f[i], step));

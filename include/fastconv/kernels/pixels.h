@@ -45,7 +45,8 @@ FC_INLINE void FC_WORD(pixel_tile)(const int rows, const int vectors, fc_index c
     }
     /* Only the last vector can be partial. */
     const int whole = columns == (fc_index)vectors * V_LANES;
-    const m_t last = v_mask(((uint32_t)1 << (columns - (vectors - 1) * V_LANES)) - 1);
+    const fc_index rest = columns - (vectors - 1) * V_LANES;
+    const m_t last = v_mask(((uint32_t)1 << rest) - 1);
     FC_UNROLL
     for (int r = 0; r < rows; r++) {
         FC_UNROLL
@@ -55,7 +56,7 @@ FC_INLINE void FC_WORD(pixel_tile)(const int rows, const int vectors, fc_index c
             const real *from = bias ? bias + v * V_LANES : p;
             const v_t sum = v_add(cut ? v_load_m(from, last) : v_load(from), acc[r][v]);
             if (cut)
-                v_store_m(p, last, sum);
+                v_store_first(p, rest, sum);
             else
                 v_store(p, sum);
         }

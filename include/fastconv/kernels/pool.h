@@ -127,7 +127,7 @@ FC_INLINE void FC_WORD(all_taps)(const int max, const int kind, real *y, const r
         }
         if (j < c.count) {
             const v_t sum = FC_WORD(join_taps)(max, kind, joined + j * c.stride, c, c.count - j, dense);
-            v_store_m(y + j, last, max ? sum : v_div(sum, v_mul(v_load_m(columns + j, last), by)));
+            v_store_first(y + j, c.count - j, max ? sum : v_div(sum, v_mul(v_load_m(columns + j, last), by)));
         }
         y += c.y_pitch;
         joined += c.pitch;

@@ -14,14 +14,14 @@ FC_INLINE m_t FC_WORD(some_lanes)(fc_index n) { return v_mask((uint32_t)(((uint6
 
 FC_INLINE void FC_WORD(transpose_edge)(real *to, fc_index to_row, const real *from, fc_index from_row, fc_index rows,
                                        fc_index columns) {
-    const m_t read = FC_WORD(some_lanes)(columns), write = FC_WORD(some_lanes)(rows);
+    const m_t read = FC_WORD(some_lanes)(columns);
     v_t x[V_LANES];
     FC_UNROLL
     for (int i = 0; i < V_LANES; i++) x[i] = i < rows ? v_load_m(from + i * from_row, read) : v_zero();
     v_transpose(x);
     FC_UNROLL
     for (int j = 0; j < V_LANES; j++)
-        if (j < columns) v_store_m(to + j * to_row, write, x[j]);
+        if (j < columns) v_store_first(to + j * to_row, rows, x[j]);
 }
 
 static void FC_NAME(transpose)(void *to, fc_index to_row, const void *from, fc_index from_row, fc_index rows,
@@ -62,11 +62,10 @@ static void FC_NAME(pack_pixels)(void *block, const void *pixels, fc_index colum
 
 static void FC_NAME(unpack_pixels)(void *pixels, fc_index column, fc_index channels, const void *block,
                                    fc_index count) {
-    const m_t mask = FC_WORD(some_lanes)(channels);
     real *to = pixels;
     const real *from = block;
     if (channels == V_LANES)
         for (fc_index p = 0; p < count; p++) v_store(to + p * column, v_load(from + p * V_LANES));
     else
-        for (fc_index p = 0; p < count; p++) v_store_m(to + p * column, mask, v_load(from + p * V_LANES));
+        for (fc_index p = 0; p < count; p++) v_store_first(to + p * column, channels, v_load(from + p * V_LANES));
 }

@@ -23,7 +23,9 @@ FC_INLINE void v_store(real *p, v_t v) { FC_AVX512(storeu)(p, v); }
 FC_INLINE m_t v_mask(uint32_t bits) { return (m_t)bits; }
 FC_INLINE v_t v_load_m(const real *p, m_t m) { return FC_AVX512(maskz_loadu)(m, p); }
 FC_INLINE v_t v_load_or(const real *p, m_t m, v_t v) { return FC_AVX512(mask_loadu)(v, m, p); }
-FC_INLINE void v_store_m(real *p, m_t m, v_t v) { FC_AVX512(mask_storeu)(p, m, v); }
+FC_INLINE void v_store_first(real *p, fc_index n, v_t v) {
+    FC_AVX512(mask_storeu)(p, v_mask(((uint32_t)1 << n) - 1), v);
+}
 FC_INLINE v_t v_add(v_t a, v_t b) { return FC_AVX512(add)(a, b); }
 FC_INLINE v_t v_sub(v_t a, v_t b) { return FC_AVX512(sub)(a, b); }
 FC_INLINE v_t v_fma(v_t a, v_t b, v_t c) { return FC_AVX512(fmadd)(a, b, c); }

@@ -30,9 +30,9 @@ FC_INLINE v_t v_load_or(const real *p, m_t m, v_t v) {
         if (m >> i & 1) v[i] = p[i];
     return v;
 }
-FC_INLINE void v_store_m(real *p, m_t m, v_t v) {
+FC_INLINE void v_store_first(real *p, fc_index n, v_t v) {
     for (int i = 0; i < V_LANES; i++)
-        if (m >> i & 1) p[i] = v[i];
+        if (i < n) p[i] = v[i];
 }
 FC_INLINE v_t v_add(v_t a, v_t b) { return a + b; }
 FC_INLINE v_t v_sub(v_t a, v_t b) { return a - b; }

@@ -9,7 +9,7 @@
 #undef v_mask
 #undef v_load_m
 #undef v_load_or
-#undef v_store_m
+#undef v_store_first
 #undef v_add
 #undef v_sub
 #undef v_fma

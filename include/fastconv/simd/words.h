@@ -9,7 +9,7 @@
  *   v_mask(bits)           lane i is on where bit i of a uint32_t is
  *   v_load_m(p, m)         lanes off read 0, and their memory is not touched
  *   v_load_or(p, m, v)     ... or read v
- *   v_store_m(p, m, v)     lanes off are not written
+ *   v_store_first(p, n, v) n of the lanes, 1 <= n <= V_LANES: the others are not written
  *   v_add(a, b)            a + b
  *   v_sub(a, b)            a - b
  *   v_fma(a, b, c)         a*b + c; rounded once where the instruction set can, twice in the baseline
@@ -35,7 +35,7 @@
 #define v_mask FC_WORD(v_mask)
 #define v_load_m FC_WORD(v_load_m)
 #define v_load_or FC_WORD(v_load_or)
-#define v_store_m FC_WORD(v_store_m)
+#define v_store_first FC_WORD(v_store_first)
 #define v_add FC_WORD(v_add)
 #define v_sub FC_WORD(v_sub)
 #define v_fma FC_WORD(v_fma)
