@@ -184,7 +184,8 @@ static void FC_WORD(filter_some)(fc_index high, fc_index vectors, fc_index edges
     }
 }
 
-/* Rows of tiles one after the other: outputs that go to memory are written row by row, not one cache line of many. */
+/* Rows of tiles one after the other: outputs that go to memory are written row by row, not one cache line of each of
+ * many. Wide tiles of many registers do better one below the other. */
 static void FC_WORD(filter_rows)(const fc_filter *f, fc_index high, fc_index widest, fc_index row, const real *x,
                                  real *y, const real *bias) {
     for (fc_index n = 0, count, vectors = widest; n < f->columns; n += count * vectors * V_LANES) {
@@ -220,7 +221,7 @@ static void FC_NAME(filter)(const fc_filter *f, const void *x, void *y, const vo
         const fc_index high = rows >= 8 && f->step == 1 && V_REGISTERS >= 32 ? 8 : rows >= 4 ? 4 : low;
         const fc_index wide = f->edges ? 2 : 8 / high;
         const fc_index widest = f->step == 2 && high == 4 && V_REGISTERS >= 32 ? 4 : high >= 4 ? 2 : wide;
-        if (f->step == 1 && !f->edges) {
+        if (f->step == 1 && !f->edges && V_REGISTERS < 32) {
             rows = high;
             FC_WORD(filter_rows)(f, high, widest, r, x, y, bias);
         } else {
