@@ -87,7 +87,7 @@ cdef enum:
     MANY_TILES = 64             # ... but weights are read once for all tiles of an item: it has this many, ...
     TILE_LIMIT = 8 << 20        # ... up to this size
     NEAR_TILES = 2 << 20        # floats of transformed pixels and a panel's weights that stay in a share of L3; where
-    NEAR_SUMS = 1 << 20         # there are more, panels with so many sums are multiplied together
+    ITEM_LIMIT = 3 << 20        # there are more, panels are multiplied together: so many of pixels and sums at most
     SEGMENT_PIXELS = 256        # of a row of tiles that are transformed together: docs/performance.md
     STACK_BYTES = 64 << 10      # workspace that needs no malloc: a panel of floats. A call of a few us notices
     TABLE_BYTES = FC_MAX_TABLE + TURN_TABLE + 2 * FC_BLOCK_K * 8   # of a call: see Cut._prepare_tables

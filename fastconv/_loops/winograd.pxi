@@ -359,7 +359,8 @@ cdef class Winograd:
         job.product_s = job.points * job.plane_s
         job.near_panels = 1
         if job.points * (job.plane_v + job.n_groups * job.plane_u) > NEAR_TILES:
-            job.near_panels = max(1, min(panels, NEAR_SUMS // (job.n_groups * job.product_s)))
+            job.near_panels = (ITEM_LIMIT - job.points * job.plane_v) // (job.n_groups * job.product_s)
+            job.near_panels = max(1, min(panels, job.near_panels))
         job.sums_at = job.points * job.plane_v
         job.strip_at = job.sums_at + job.near_panels * job.n_groups * job.product_s
         job.scratch_size = ceil_div(job.strip_at + job.h.points * (reach + job.lanes) * job.lanes, 16) * 16
