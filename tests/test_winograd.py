@@ -152,7 +152,8 @@ def test_panels_that_are_multiplied_together(transposed, monkeypatch, isa, threa
     assert_close_to_largest(got, expected(x, w, b, **options))
     alone = make(w[:, 20:21] if transposed else w[20:21], b[20:21], **options)
     assert_same_bits(alone(x), got[:, 20:21])
-    assert layer.describe(x.shape)["workspace_bytes"] > alone.describe(x.shape)["workspace_bytes"]
+    with fastconv.threads(1):  # more of them may take a panel each
+        assert layer.describe(x.shape)["workspace_bytes"] > alone.describe(x.shape)["workspace_bytes"]
 
 
 # ---- what the result does not depend on -----------------------------------------------------------------------------

@@ -25,7 +25,8 @@
 #define FC_PREFETCH(address) __builtin_prefetch(address, 0, 3)
 #define FC_LINE 64 /* bytes */
 
-/* Arrays of vectors live in registers only when every loop over them is unrolled completely. */
+/* Arrays of vectors live in registers only when every loop over them is unrolled completely; FC_UNROLL_BY takes some
+ * steps at a time of a loop that is as long as its data. */
 #if defined(__clang__)
 #define FC_UNROLL _Pragma("clang loop unroll(full)")
 #define FC_PRAGMA(text) _Pragma(#text)

@@ -196,12 +196,7 @@ static int FC_NAME(winograd_output)(fc_index n_h, fc_index n_w, fc_index m_h, fc
     return bad;
 }
 
-/* winograd_product: c[r*c_row + n] = start + sum over k of a[(k/V_LANES)*a_block + r*V_LANES + k%V_LANES] *
- * b[k*2*V_LANES + n]
- *
- * for r < rows <= FC_ROWS, n < 2*V_LANES, k < count; start is c where `add` is set, else 0. a: tiles of transformed
- * pixels in blocks of channels; b: a panel of transformed weights, outputs side by side; c: sums of the tiles.
- * A row of a block is V_LANES entries behind the one before it, a constant: one pointer serves all rows. */
+/* One product of each sum of a tile. */
 FC_INLINE void FC_WORD(product_step)(const int rows, const real *x, const real *b, v_t (*acc)[2]) {
     const v_t b0 = v_load(b), b1 = v_load(b + V_LANES);
     FC_PREFETCH((const char *)b + FC_WINOGRAD_AHEAD);
@@ -214,6 +209,12 @@ FC_INLINE void FC_WORD(product_step)(const int rows, const real *x, const real *
     }
 }
 
+/* winograd_product: c[r*c_row + n] = start + sum over k of a[(k/V_LANES)*a_block + r*V_LANES + k%V_LANES] *
+ * b[k*2*V_LANES + n]
+ *
+ * for r < rows <= FC_ROWS, n < 2*V_LANES, k < count; start is c where `add` is set, else 0. a: tiles of transformed
+ * pixels in blocks of channels; b: a panel of transformed weights, outputs side by side; c: sums of the tiles.
+ * A row of a block is V_LANES entries behind the one before it, a constant: one pointer serves all rows. */
 FC_INLINE void FC_WORD(product_tile)(const int rows, fc_index count, const real *a, fc_index a_block, const real *b,
                                      real *c, fc_index c_row, int add) {
     v_t acc[FC_ROWS][2];
