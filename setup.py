@@ -9,6 +9,7 @@ counters of lines; .ci/sanitize uses the first.
 import gzip
 import os
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -26,7 +27,7 @@ LOOPS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "fastconv" / "_loops").
 FLAGS = ["-std=c11", "-D_DEFAULT_SOURCE", "-O3", "-g0", "-ffp-contract=off", "-fvisibility=hidden", "-pthread"]
 CHECKS = []
 if sanitizers := os.environ.get("FASTCONV_SANITIZE"):
-    CHECKS += [f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-O1"]
+    CHECKS += [f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-O1", "-fno-wrapv"]
 COVERAGE = os.environ.get("FASTCONV_COVERAGE") == "1"
 if COVERAGE:
     CHECKS += ["--coverage", "-O1"]
@@ -34,18 +35,24 @@ if COVERAGE:
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-Wno-pass-failed"]
 
 
-class BuildWithWarnings(build_ext):
-    """Compiles our own C strictly on request; Cython's output is not ours to clean."""
+class BuildUnits(build_ext):
+    """Compiles the units beside each other, and our own C strictly on request; Cython's output is not ours to clean."""
 
     def build_extension(self, ext):
-        compile_one = self.compiler._compile
+        compile_one, compile_in_turn = self.compiler._compile, self.compiler.compile
 
         def compile_strictly(obj, src, suffix, cc_args, extra, pp_opts):
             strict = WARNINGS if "_isa" in Path(src).parts else []
             compile_one(obj, src, suffix, cc_args, [*extra, *strict], pp_opts)
 
+        def compile_together(sources, **options):
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                objects = pool.map(lambda source: compile_in_turn([source], **options), sources)
+                return [path for paths in objects for path in paths]
+
         if os.environ.get("FASTCONV_WERROR") == "1":
             self.compiler._compile = compile_strictly
+        self.compiler.compile = compile_together
         super().build_extension(ext)
 
 
@@ -82,5 +89,5 @@ core = Extension(
 
 setup(
     ext_modules=cythonize([core], compiler_directives={"language_level": 3}, emit_linenums=COVERAGE),
-    cmdclass={"build_ext": BuildWithWarnings, "sdist": ReproducibleSource},
+    cmdclass={"build_ext": BuildUnits, "sdist": ReproducibleSource},
 )
