@@ -64,7 +64,9 @@ ctypedef fused real:
 cdef enum:
     NARROW_ROWS = 6             # up to this many outputs per pixel, strips beat panels: docs/performance.md
     FEW_CHANNELS = 3            # up to this many channels, too: planning a tap of a panel takes longer than copying it
-    IN_PLACE_ROWS = 32          # up to this many outputs per pixel, a 1x1 product reads the image itself, unpacked
+    IN_PLACE_ROWS = 32          # up to this many outputs per pixel, a 1x1 product may read the image itself, unpacked,
+    NEAR_IMAGE = 1 << 20        # which stays in L2, about; read once more from further away it takes 2 to 3 times as long
+    PAGE = 4096                 # channels that lie whole pages apart meet in one set of L1
     DEAD_PRODUCTS = 128         # dead products per output that pay for building it aside: 16 are copied in 50 cycles
     UNIT_PANELS = 8             # panels of weights that make a unit, the smallest share of output channels of an item
     ITEM_ROWS = 512             # rows of weights of an item: 512 x FC_BLOCK_K floats are 512 KiB, half of a small L2

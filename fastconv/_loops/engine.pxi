@@ -345,8 +345,14 @@ cdef class Cut:
                 return 0
         for axis in range(3):
             image.size[axis] = image.grid[axis] = job.pixels if axis == 2 else 1
-        job.in_place = job.outputs * job.n_phases <= IN_PLACE_ROWS and not job.last & READS_LAST
+        job.in_place = not job.last & READS_LAST and self._reads_in_place(job)
         return 0
+
+    cdef bint _reads_in_place(self, const Job *job):
+        """Each pixel is read once or its image stays near, and channels do not meet in few sets of a cache: two of three."""
+        cdef Py_ssize_t channel = job.image.channel * job.itemsize, rows = job.outputs * job.n_phases
+        cdef bint once = rows <= job.kernels.rows, near = job.channels * channel <= NEAR_IMAGE
+        return rows <= IN_PLACE_ROWS and once + near + (channel % PAGE != 0) >= 2
 
     cdef int _cut_work(self, Job *job, Py_ssize_t threads) except -1:
         """Items: enough for every thread, each small enough for its caches."""

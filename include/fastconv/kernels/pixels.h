@@ -21,7 +21,10 @@ FC_INLINE void FC_WORD(pixel_tile)(const int rows, const int vectors, fc_index c
     v_t acc[FC_ROWS][2];
     const fc_index two = 2 * a_row, three = 3 * a_row; /* four rows share a pointer: registers are few */
     FC_UNROLL
-    for (int r = 0; r < rows; r++) acc[r][0] = acc[r][1] = v_zero();
+    for (int r = 0; r < rows; r++) {
+        acc[r][0] = acc[r][1] = v_zero();
+        FC_WORD(prefetch_row)(c + (r + rows) * c_row, vectors); /* of the next tile */
+    }
     for (fc_index i = 0; i < n_runs; i++) {
         const real *x[(FC_ROWS + 3) / 4];
         FC_UNROLL
