@@ -65,7 +65,7 @@ cdef enum:
     NARROW_ROWS = 6             # up to this many outputs per pixel, strips beat panels: docs/performance.md
     FEW_CHANNELS = 3            # up to this many channels, too: planning a tap of a panel takes longer than copying it
     IN_PLACE_ROWS = 32          # up to this many outputs per pixel, a 1x1 product may read the image itself, unpacked,
-    NEAR_IMAGE = 1 << 20        # which stays in L2, about; read once more from further away it takes 2 to 3 times as long
+    NEAR_IMAGE = 1 << 20        # which stays in L2, about; read again from further away it takes 2 to 3 times as long
     PAGE = 4096                 # channels that lie whole pages apart meet in one set of L1
     DEAD_PRODUCTS = 128         # dead products per output that pay for building it aside: 16 are copied in 50 cycles
     UNIT_PANELS = 8             # panels of weights that make a unit, the smallest share of output channels of an item
@@ -75,7 +75,7 @@ cdef enum:
     LAST_WAYS = 8               # elements side by side, channels last: of more, squares are turned
     TURN_TABLE = LAST_WAYS * LAST_WAYS * 64
     OUTPUT_BYTES = 1 << 20      # the part of an output that is built aside before it is interleaved
-    FILTERED_BYTES = 4 << 20    # images that a filter reads in place; larger ones come from memory, best row by row
+    FILTERED_BYTES = 4 << 20    # images that a filter reads in place; larger ones come from memory, best along rows
     FILTER_BYTES = 24 << 10     # one of a filter with a stride, which reads a row for few outputs: in L1
     STRIP_BYTES = 256 << 10     # a strip of padded rows: in L2; smaller ones in L1 copy more rows twice for no gain
     FINISH_BYTES = 16 << 10     # of a filter's outputs that are finished at once, still in L1 ...

@@ -183,6 +183,23 @@ def test_huge_steps_with_a_single_window_or_tap(huge, isa):
     assert_same_bits(fastconv.conv2d(x, pointwise, dilation=huge), fastconv.conv2d(x, pointwise))
 
 
+def test_an_image_of_long_rows(isa, threads):
+    """More than 4 MiB, which comes from memory, and rows of more than a page."""
+    rng = np.random.default_rng(0)
+    x, w = fill(rng, (1, 1, 1040, 1030), "float32"), fill(rng, (1, 1, 3, 5), "float32")
+    assert_same_bits(fastconv.conv2d(x, w, padding=(1, 2)), reference.conv(x, w, padding=(1, 2)).astype("float32"))
+
+
+@pytest.mark.parametrize("outputs", [1, 3, 21, 40])
+@pytest.mark.parametrize(("channels", "size"), [(16, 33), (64, 100), (64, 128), (256, 32)])
+def test_few_outputs_of_a_pixel(channels, size, outputs, isa, threads):
+    """Images near and far, whose channels lie whole pages apart or do not."""
+    rng = np.random.default_rng(0)
+    x, w = fill(rng, (1, channels, size, size), "float32"), fill(rng, (outputs, channels, 1, 1), "float32")
+    want = np.tensordot(w[:, :, 0, 0].astype(float), x.astype(float), (1, 1)).swapaxes(0, 1)
+    assert_same_bits(fastconv.conv2d(x, w), np.ascontiguousarray(want, "float32"))
+
+
 # ---- the ways to say stride, padding and dilation --------------------------------------------------------------------
 
 

@@ -349,7 +349,7 @@ cdef class Cut:
         return 0
 
     cdef bint _reads_in_place(self, const Job *job):
-        """Each pixel is read once or its image stays near, and channels do not meet in few sets of a cache: two of three."""
+        """Two of three: each pixel is read once, its image is near, its channels do not meet in few sets of a cache."""
         cdef Py_ssize_t channel = job.image.channel * job.itemsize, rows = job.outputs * job.n_phases
         cdef bint once = rows <= job.kernels.rows, near = job.channels * channel <= NEAR_IMAGE
         return rows <= IN_PLACE_ROWS and once + near + (channel % PAGE != 0) >= 2
@@ -456,6 +456,7 @@ cdef class Cut:
     cdef int _cut_strips(self, Job *job) except -1:
         """Blocks of output rows, or pieces of one, whose strip stays in L2, about, where taps are far apart."""
         cdef Py_ssize_t shares = job.images * job.groups * job.grid[0], budget = STRIP_BYTES, pixels
+        cdef bint long_rows
         cdef Py_ssize_t wanted = 4 * job.threads if job.threads > 1 else 1
         if job.outputs * job.n_phases == 1 and job.image.step[1] > 1:
             budget = FILTER_BYTES
@@ -473,10 +474,12 @@ cdef class Cut:
         job.column_blocks = ceil_div(job.grid[2], job.columns)
         while job.rows > 1 and shares * job.column_blocks * ceil_div(job.grid[1], job.rows) < wanted:
             job.rows = ceil_div(job.rows, 2)
-        # One output of a few channels: the filter reads the image itself, and knows where it ends.
+        # One output of a few channels: the filter reads the image itself, and knows where it ends. A large one comes
+        # from memory, which is fast along long rows: kernels/filter.h takes tiles along them where registers are few.
         pixels = job.images * job.groups * job.channels * job.image.size[1] * job.image.size[2]
+        long_rows = job.image.size[2] * job.itemsize >= PAGE and job.kernels.rows <= 6
         job.filters_in_place = (job.outputs * job.n_phases == 1 and job.skip_dead and not job.last & READS_LAST
-                                and pixels * job.itemsize <= FILTERED_BYTES
+                                and (pixels * job.itemsize <= FILTERED_BYTES or long_rows)
                                 and job.image.step[1] == job.image.step[2] == job.reach.planes == 1
                                 and job.image.size[0] == job.grid[0] == 1
                                 and job.image.origin[0] + job.reach.plane_offset[0] == 0)

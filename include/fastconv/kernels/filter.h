@@ -184,29 +184,38 @@ static void FC_WORD(filter_some)(fc_index high, fc_index vectors, fc_index edges
     }
 }
 
+/* Columns from n on whose taps all read the image, where that has no padding; vectors must end among them. */
+FC_INLINE fc_index FC_WORD(inner_columns)(const fc_filter *f, fc_index n) {
+    const fc_index left = FC_WORD(min)(f->tap[0], f->tap[f->taps_w - 1]); /* of the taps of a row, which lie in order */
+    const fc_index right = FC_WORD(max)(f->tap[0], f->tap[f->taps_w - 1]);
+    return n + left < f->lo ? 0 : f->hi - right - n;
+}
+
 /* Rows of tiles one after the other: outputs that go to memory are written row by row, not one cache line of each of
- * many. Wide tiles of many registers do better one below the other. */
+ * many. Wide tiles of many registers do better one below the other, and so do images with few tiles between their
+ * edges. */
 static void FC_WORD(filter_rows)(const fc_filter *f, fc_index high, fc_index widest, fc_index row, const real *x,
                                  real *y, const real *bias) {
+    const int beyond = f->edges && (row < f->top || row + high + f->taps_h - 1 > f->bottom);
     for (fc_index n = 0, count, vectors = widest; n < f->columns; n += count * vectors * V_LANES) {
         while (n + (vectors - 1) * V_LANES >= f->columns) vectors /= 2;
-        count = FC_WORD(max)(1, (f->columns - n) / (vectors * V_LANES));
-        FC_WORD(filter_some)(high, vectors, 0, 1, count, f, row, n, x, y, bias);
+        const fc_index whole = f->columns - n, inner = f->edges ? FC_WORD(inner_columns)(f, n) : whole;
+        const int aside = f->edges && inner < vectors * V_LANES;
+        count = beyond || aside ? 1 : FC_WORD(max)(1, FC_WORD(min)(whole, inner) / (vectors * V_LANES));
+        FC_WORD(filter_some)(high, vectors, beyond ? 2 : aside, 1, count, f, row, n, x, y, bias);
     }
 }
 
 /* Tiles one below the other: rows of pixels are read again while they are near. */
 static void FC_WORD(filter_columns)(const fc_filter *f, fc_index high, fc_index widest, fc_index count, fc_index row,
                                     const real *x, real *y, const real *bias) {
-    const fc_index left = FC_WORD(min)(f->tap[0], f->tap[f->taps_w - 1]); /* of the taps of a row, which lie in order */
-    const fc_index right = FC_WORD(max)(f->tap[0], f->tap[f->taps_w - 1]);
     fc_index above = 0, below = 0; /* tiles that see rows outside */
     while (f->edges && above < count && row + above * high < f->top) above++;
     while (f->edges && above + below < count && row + (count - below) * high + f->taps_h - 1 > f->bottom) below++;
     for (fc_index n = 0, vectors; n < f->columns; n += vectors * V_LANES) {
         vectors = FC_WORD(min)(widest, (f->columns - n + V_LANES - 1) / V_LANES);
         vectors = vectors >= 8 ? 8 : vectors >= 4 ? 4 : vectors >= 2 ? 2 : 1;
-        const int aside = f->edges && (n + left < f->lo || n + right + vectors * V_LANES > f->hi);
+        const int aside = f->edges && FC_WORD(inner_columns)(f, n) < vectors * V_LANES;
         const fc_index end = row + (count - below) * high, between = count - above - below;
         if (above) FC_WORD(filter_some)(high, vectors, 2, 0, above, f, row, n, x, y, bias);
         FC_WORD(filter_some)(high, vectors, aside, 0, between, f, row + above * high, n, x, y, bias);
@@ -221,7 +230,7 @@ static void FC_NAME(filter)(const fc_filter *f, const void *x, void *y, const vo
         const fc_index high = rows >= 8 && f->step == 1 && V_REGISTERS >= 32 ? 8 : rows >= 4 ? 4 : low;
         const fc_index wide = f->edges ? 2 : 8 / high;
         const fc_index widest = f->step == 2 && high == 4 && V_REGISTERS >= 32 ? 4 : high >= 4 ? 2 : wide;
-        if (f->step == 1 && !f->edges && V_REGISTERS < 32) {
+        if (f->step == 1 && V_REGISTERS < 32 && (!f->edges || f->columns > 4 * V_LANES)) {
             rows = high;
             FC_WORD(filter_rows)(f, high, widest, r, x, y, bias);
         } else {
