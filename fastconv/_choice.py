@@ -73,6 +73,8 @@ DIRECT = Choice("direct", why="nothing faster is known for this kernel")
 # it; that pays where vectors would take this share longer, each number that is turned has this many products, and all
 # of them take longer than the calls that turn them, 2 us.
 HALF_EMPTY, TURNED_PRODUCTS, LEAST_TURNED = 1.15, 100, 500_000
+# Products of a tap and pixel from which turning its channels takes longer than products that leave lanes empty.
+TURNED_PIXEL = 80
 PADDED_ROWS = 1 << 20  # numbers: the most that the padded input rows of 64 outputs may have, where channels lie last
 
 
@@ -93,7 +95,7 @@ def choose(
     once : whether weights are packed for this call alone.
     """
     choice = _choose(operator, size, compute, algorithm, lanes, last, once)
-    if choice.engine == "direct" and _rows_of_pixels(operator, lanes):
+    if choice.engine == "direct" and _rows_of_pixels(operator, lanes, last):
         if last:
             return choice._replace(engine="pixels")
         if size is not None and _planes_are_half_empty(operator, size, lanes * 4 // compute.itemsize):
@@ -110,14 +112,20 @@ def _planes_are_half_empty(operator: Convolution, size: tuple[int, ...], lanes: 
     return outputs * channels * prod(operator.kernel) * pixels >= max(TURNED_PRODUCTS * turned, LEAST_TURNED)
 
 
-def _rows_of_pixels(operator: Convolution | TransposedConvolution, lanes: int) -> TypeGuard[Convolution]:
-    """Tell whether a direct convolution has vectors of outputs, and neighbouring taps."""
+def _rows_of_pixels(operator: Convolution | TransposedConvolution, lanes: int, last: bool) -> TypeGuard[Convolution]:
+    """Tell whether a direct convolution has vectors of outputs, and neighbouring taps.
+
+    Channels that lie last would have to be turned otherwise: then nearly a vector will do, or enough products of a tap.
+    """
     if not isinstance(operator, Convolution) or len(operator.kernel) > 2 or operator.groups > 1:
         return False
     outputs, channels = operator.core_channels
     *rows, columns = operator.kernel
     wide = channels * prod(rows) * (columns + 64 * operator.stride[-1]) > PADDED_ROWS
-    return prod(operator.factor) == 1 and max(operator.dilation) == 1 and outputs >= lanes and not wide
+    fills = outputs >= lanes or (
+        last and (8 * outputs >= 7 * lanes or (prod(operator.kernel) == 1 and outputs * channels >= TURNED_PIXEL))
+    )
+    return prod(operator.factor) == 1 and max(operator.dilation) == 1 and fills and not wide
 
 
 def _choose(

@@ -193,11 +193,13 @@ def test_an_image_of_long_rows(isa, threads):
 @pytest.mark.parametrize("outputs", [1, 3, 21, 40])
 @pytest.mark.parametrize(("channels", "size"), [(16, 33), (64, 100), (64, 128), (256, 32)])
 def test_few_outputs_of_a_pixel(channels, size, outputs, isa, threads):
-    """Images near and far, whose channels lie whole pages apart or do not."""
+    """Images near and far, whose channels lie whole pages apart or do not; and with their channels last."""
     rng = np.random.default_rng(0)
     x, w = fill(rng, (1, channels, size, size), "float32"), fill(rng, (outputs, channels, 1, 1), "float32")
     want = np.tensordot(w[:, :, 0, 0].astype(float), x.astype(float), (1, 1)).swapaxes(0, 1)
     assert_same_bits(fastconv.conv2d(x, w), np.ascontiguousarray(want, "float32"))
+    x, want = (np.ascontiguousarray(np.moveaxis(a, 1, -1), "float32") for a in (x, want))
+    assert_same_bits(fastconv.conv2d(x, w, layout="NHWC"), want)
 
 
 # ---- the ways to say stride, padding and dilation --------------------------------------------------------------------
