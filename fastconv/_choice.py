@@ -27,7 +27,9 @@ MAX_SPAN = 2**40  # a kernel that spans more than any image has nothing to choos
 PACKED = 10  # to gather one pixel for one product of the direct algorithm
 TRANSFORMED = 25  # to take one point of one channel of a tile in or out
 STREAMED = 5, 10  # to read one weight from L3, or memory: once for all pixels, or once per MANY_TILES tiles
-WRITTEN = 45, 100  # to transform or pack one weight within L3, or with page faults: where that is done for one call
+PACKED_WEIGHT = 45, 100  # to pack one weight for one call, within L3 or beyond
+TURNED_WEIGHT = 25, 70  # the same to fetch one for tiles, ...
+MADE_WEIGHT = 10  # ... and to make one of theirs, where it is used at once
 DIRECT_SHARE = 0.88  # of the peak that the direct product reaches
 NEAR_WEIGHTS = 4 << 20  # floats that stay in L3 between two readings
 MANY_TILES = 64
@@ -163,8 +165,12 @@ def _choose(
     fitting = [points for points in POINTS if _fits(axes, points)] + [3] * _reads_two_pixels(operator, size)
     costs = {points: _tiled_cost(operator, axes, grid, points, 2 * lanes) for points in fitting}
     if once:
-        direct += _packing_cost(prod(operator.core_channels) * operator.groups * prod(operator.kernel))
-        costs = {n: cost + _packing_cost(_tiled_weights(operator, axes, n, 2 * lanes)) for n, cost in costs.items()}
+        weights = prod(operator.core_channels) * operator.groups * prod(operator.kernel)
+        direct += weights * PACKED_WEIGHT[weights > NEAR_WEIGHTS]
+        turned = weights * TURNED_WEIGHT[weights > NEAR_WEIGHTS]
+        costs = {
+            n: cost + turned + MADE_WEIGHT * _tiled_weights(operator, axes, n, 2 * lanes) for n, cost in costs.items()
+        }
     points = min(costs, key=costs.__getitem__)
     if waves < min(costs[points], direct):
         return Choice("fourier", (rows,), f"estimated {waves:.2g} multiply-adds, {costs[points]:.2g} in tiles")
@@ -313,10 +319,6 @@ def _rows(operator: Convolution | TransposedConvolution, axes: tuple[Axis, ...],
     """Return the outputs of all products of a point, in whole panels."""
     products = _products(axes)
     return -(-operator.core_channels[0] * _residues(axes) // products // width) * width * products
-
-
-def _packing_cost(weights: int) -> float:
-    return weights * WRITTEN[weights > NEAR_WEIGHTS]
 
 
 def _streamed(weights: int) -> int:

@@ -41,14 +41,23 @@ cdef extern from *:
     #else
     #define ask_for_huge_pages(p, size) (void)0
     #endif
+    /* A tool that watches memory should see each block end where it was asked to. */
+    #if defined(__SANITIZE_ADDRESS__)
+    #define KEEPS_MEMORY 0
+    #elif defined(__has_feature)
+    #define KEEPS_MEMORY !__has_feature(address_sanitizer)
+    #else
+    #define KEEPS_MEMORY 1
+    #endif
     #ifndef FC_BUILD_FLAGS
     #define FC_BUILD_FLAGS ""
     #endif
     /* Cython's arrays want literal sizes: [256] below is FC_MAX_THREADS, [16] FC_MAX_WAYS, [16384] FC_MAX_TABLE,
-     * [65600] STACK_BYTES and a cache line. */
+     * [65600] STACK_BYTES and a cache line, [8] KEPT_BLOCKS. */
     _Static_assert(FC_MAX_THREADS == 256 && FC_MAX_WAYS == 16 && FC_MAX_TABLE == 16384, "array sizes in _core.pyx");
     """
     void ask_for_huge_pages(void *p, size_t size) nogil
+    const int KEEPS_MEMORY
     const char *FC_BUILD_FLAGS
     const char *COMPILER "__VERSION__"
 
@@ -84,12 +93,13 @@ cdef enum:
     STRIP_LIMIT = 1 << 20       # a strip that cannot be cut below this is not used at all
     TAPS_BYTES = 512 << 10      # products of taps, before they are summed: half of a small L2
     WAVES_BYTES = 768 << 10     # the spectra of an item, most of a small L2
-    HUGE_PAGE = 2 << 20         # buffers of two and more ask for them: 33 MB written in 1.5 ms, not in 12.5
     TILE_BYTES = 1 << 20        # transformed pixels and sums of an item: they should stay in L2 ...
     MANY_TILES = 64             # ... but weights are read once for all tiles of an item: it has this many, ...
     TILE_LIMIT = 8 << 20        # ... up to this size
     NEAR_TILES = 2 << 20        # floats of transformed pixels and a panel's weights that stay in a share of L3; where
     ITEM_LIMIT = 3 << 20        # there are more, panels are multiplied together: so many of pixels and sums at most
+    BLOCKS_OF_ONCE = 4          # weights for one call are transformed by each item, if so few ask for the same ones
+    WEIGHT_BYTES = 256 << 10    # so much of them at a time stays in L2
     SEGMENT_PIXELS = 256        # of a row of tiles that are transformed together: docs/performance.md
     STACK_BYTES = 64 << 10      # workspace that needs no malloc: a panel of floats. A call of a few us notices
     TABLE_BYTES = FC_MAX_TABLE + TURN_TABLE + 2 * FC_BLOCK_K * 8   # of a call: see Cut._prepare_tables
@@ -178,6 +188,7 @@ def stop_threads():
 
 # ---------------------------------------------------------------------------------------------- the loops
 
+include "_loops/memory.pxi"
 include "_loops/phases.pxi"
 include "_loops/engine.pxi"
 include "_loops/weights.pxi"

@@ -8,6 +8,7 @@ instruction set at hand. It is immutable, takes inputs of any size, and may be s
 from __future__ import annotations
 
 from functools import lru_cache, partial
+from itertools import pairwise
 from math import prod
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
@@ -31,7 +32,7 @@ from ._arrays import (
     lies_in_planes,
     rows,
 )
-from ._choice import MAX_SUM, choose
+from ._choice import DIRECT, MAX_SUM, choose
 from ._config import get_num_threads
 from ._fourier import Fourier
 from .geometry import (
@@ -68,6 +69,9 @@ __all__ = [
 ]
 
 ALGORITHMS = ("auto", "direct")
+FAR_WEIGHTS = 1 << 18  # numbers: transformed weights that leave L2 before they are used, if all of them are made first
+SHARE_BYTES = 8 << 20  # of weights that are packed at a time for one call; two shares at least are worth it
+SHARE_ROWS = 128  # rows of a product in a share at least: its pixels are packed again for each
 KNOWN_CALLS = 64  # shapes and dtypes whose direct calls a layer knows by heart: 2.2 us become 1.8 for the smallest
 READS_LAST, WRITES_LAST = 1, 2  # of the core: which arrays of a call have their channels last
 
@@ -118,8 +122,44 @@ def _direct(
     weight: NDArray[Any],
     bias: NDArray[Any] | None,
     taps_apart: bool = False,
+    once: bool = False,
 ) -> _core.Engine:
-    return _core.Engine(_cut(operator, weight.itemsize, _core.isa(), taps_apart), weight, bias, get_num_threads())
+    cut = _cut(operator, weight.itemsize, _core.isa(), taps_apart)
+    return _core.Engine(cut, weight, bias, get_num_threads(), once)
+
+
+def _winograd(
+    operator: Convolution | TransposedConvolution,
+    weight: NDArray[Any],
+    bias: NDArray[Any] | None,
+    tile: tuple[int, ...],
+    once: bool = False,
+) -> _core.Winograd:
+    phases, outputs, inputs, strides, bias_strides = _terms(operator)
+    terms = phases, weight, bias, operator.groups, outputs, inputs, strides, bias_strides
+    return _core.Winograd(*terms, tile, get_num_threads(), once)
+
+
+@lru_cache(maxsize=256)
+def _shares(
+    operator: Convolution | TransposedConvolution, itemsize: int, isa: str
+) -> tuple[tuple[slice, slice, slice, _core.Cut], ...]:
+    """Return shares of the outputs whose weights stay in cache: the outputs, their weights and biases, and the cut."""
+    phases, outputs, inputs, strides, bias_strides = _terms(operator)
+    weights = itemsize * prod(operator.weight_shape)
+    count = min(weights // SHARE_BYTES, outputs * max(len(residues) for residues, _, _ in phases.groups) // SHARE_ROWS)
+    if operator.groups > 1 or count < 2:
+        return ()
+    ends = [outputs * i // count for i in range(count + 1)]
+    return tuple(
+        (
+            slice(a, b),
+            slice(a * strides[1], None),
+            slice(a * bias_strides[1], b * bias_strides[1]),
+            _core.Cut(phases, 1, b - a, inputs, strides, bias_strides, itemsize),
+        )
+        for a, b in pairwise(ends)
+    )
 
 
 class _Form:
@@ -310,30 +350,51 @@ class _Layer:
     def _engine(self, compute: np.dtype[Any], choice: Choice) -> Engine:
         """Return the engine for a compute dtype and algorithm, packed when an input first calls for it.
 
-        Two threads may both pack it; setdefault lets one of the two win.
+        Two threads may both pack it; setdefault lets one of the two win. That of one call is not kept: it would be in
+        a cycle with the layer, and its memory not free when the call ends.
         """
+        if self._calls is None:
+            return self._pack_for_once(compute, choice)
         key = compute, choice
         return self._engines.get(key) or self._engines.setdefault(key, self._pack(compute, choice))
 
     def _pack(self, compute: np.dtype[Any], choice: Choice) -> Engine:
         return self._core_engine(self._form.operator, flat(self._weight, compute), choice)
 
+    def _pack_for_once(self, compute: np.dtype[Any], choice: Choice) -> Engine:
+        """Pack nothing that a call can pack while it runs, and so keep in cache.
+
+        It learns only then whether all weights are finite. If not, it is done again, as a layer does it.
+        """
+        operator, weights = self._form.operator, self._weight.size
+        if choice.engine == "direct" and not self._form.last and weights * compute.itemsize >= 2 * SHARE_BYTES:
+            shares = _shares(operator, compute.itemsize, _core.isa())
+            if len(shares) > 1:
+                return _InShares(shares, *self._numbers(compute), partial(self._pack, compute, choice))
+        if choice.engine == "winograd" and weights // prod(operator.kernel) * prod(choice.tile) >= FAR_WEIGHTS:
+            engine = _winograd(operator, *self._numbers(compute), choice.tile, once=True)
+            return _OrDirect(engine, partial(self._pack, compute, DIRECT))
+        return self._pack(compute, choice)
+
+    def _numbers(self, compute: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        return flat(self._weight, compute), None if self._bias is None else flat(self._bias, compute)
+
     def _core_engine(
         self, operator: Convolution | TransposedConvolution, weight: NDArray[Any], choice: Choice
     ) -> Engine:
         """Pack weights; an algorithm that multiplies zeros of its own wants them finite."""
         bias = None if self._bias is None else flat(self._bias, weight.dtype)
+        once = self._calls is None
         if choice.engine == "direct":
-            return _direct(operator, weight, bias)
+            return _direct(operator, weight, bias, once=once)
         packed = partial(_direct, operator, weight, bias)
         if choice.engine == "winograd":
-            phases, outputs, inputs, strides, bias_strides = _terms(operator)
-            terms = phases, weight, bias, operator.groups, outputs, inputs, strides, bias_strides
-            engine = _core.Winograd(*terms, choice.tile, get_num_threads())
+            engine = _winograd(operator, weight, bias, choice.tile)
             if engine.finite:
                 return _OrDirect(engine, packed)
         if choice.engine.endswith("pixels"):
-            pixels = _core.Pixels(_cut(operator, weight.itemsize, _core.isa(), False), weight, bias, get_num_threads())
+            cut = _cut(operator, weight.itemsize, _core.isa(), False)
+            pixels = _core.Pixels(cut, weight, bias, get_num_threads(), once)
             return _Turned(pixels) if choice.engine.startswith("turned") else pixels
         if choice.engine == "depthwise":
             engine = _core.Depthwise(_terms(operator)[0], weight, bias, operator.core_channels[0], *choice.tile)
@@ -503,6 +564,50 @@ class _OrDirect:
 
     def describe(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...], threads: int) -> dict[str, Any]:
         return self._engine.describe(x_shape, y_shape, threads)
+
+
+class _InShares:
+    """A direct convolution for one call, a share of the outputs after the other: packed, multiplied, forgotten.
+
+    Weights of 33 MB go to memory and back otherwise, and 8000 pages are made for them.
+    """
+
+    __slots__ = ("_bias", "_shares", "_weight", "_whole")
+    finite = True
+    last = 0
+
+    def __init__(
+        self,
+        shares: tuple[tuple[slice, slice, slice, _core.Cut], ...],
+        weight: NDArray[Any],
+        bias: NDArray[Any] | None,
+        whole: Callable[[], Engine],
+    ) -> None:
+        self._shares = shares
+        self._weight = weight
+        self._bias = bias
+        self._whole = whole
+
+    def run(
+        self,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        origin: tuple[int, ...],
+        threads: int,
+        last: int = 0,
+        end: End | None = None,
+    ) -> None:
+        for outputs, weights, biases, cut in self._shares:
+            bias = None if self._bias is None else self._bias[biases]
+            engine = _core.Engine(cut, self._weight[weights], bias, threads, True)
+            if not engine.finite:
+                return self._whole().run(x, y, origin, threads, last, end)
+            share = slice(None), outputs
+            engine.run(x, y[share], origin, threads, 0, end and part_of(end, share))
+        return None
+
+    def describe(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...], threads: int) -> dict[str, Any]:
+        return self._whole().describe(x_shape, y_shape, threads)
 
 
 def _restore(kind: type[_Layer], *state: Any) -> _Layer:

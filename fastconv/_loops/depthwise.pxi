@@ -112,11 +112,11 @@ cdef class Depthwise:
         job.end.given, job.end.residual = 0, NULL
         if end is not None:
             residual = bind_end(&job.end, end, sizeof(float))
-        job.scratch = <float *>aligned(job.scratch_size * job.threads * size)
+        job.scratch = <float *>borrow(job.scratch_size * job.threads * size)
         with nogil:
             fc_parallel(colour_band if job.pixels > 1 else depthwise_rows if job.in_place else depthwise_band, &job,
                         job.items, job.threads)
-        free(job.scratch)
+        give_back(job.scratch)
 
     def describe(self, x_shape, y_shape, threads=1):
         """How a call would be cut, in a dict."""

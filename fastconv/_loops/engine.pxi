@@ -91,18 +91,6 @@ cdef Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
     return a // b + (a % b != 0)
 
 
-cdef void *aligned(Py_ssize_t size) except? NULL nogil:
-    """At least one cache line, at a cache line's start."""
-    cdef void *p = NULL
-    cdef bint large = size >= 2 * HUGE_PAGE
-    if posix_memalign(&p, HUGE_PAGE if large else 64, <size_t>max(size, 64)):
-        with gil:
-            raise MemoryError(f"fastconv: no memory for {size} bytes of workspace")
-    if large:
-        ask_for_huge_pages(p, size)
-    return p
-
-
 cdef class Cut:
     """How an operator's rows and sums are cut for one instruction set and dtype: what all its engines share."""
 
@@ -237,7 +225,8 @@ cdef class Cut:
             first, end = self.template.unit_channel[u] * phases, self.template.unit_channel[u + 1] * phases
             count = ceil_div(end - first, self.template.kernels.rows)
             units.append(len(panels))
-            panels += [first + (end - first) * i // count for i in range(count)]
+            height, taller = divmod(end - first, count)
+            panels += [first + height * i + min(i, taller) for i in range(count)]
         packed.panel = self.table([*panels, self.template.outputs * phases])
         packed.unit = self.table([*units, len(panels)])
         return 0
@@ -630,16 +619,19 @@ cdef class Engine(Runner):
     cdef readonly Cut cut
     cdef readonly bint finite       # are all weights?
     cdef char *numbers              # biases, then weights
+    cdef bint once                  # for one call
 
-    def __cinit__(self, Cut cut, weight, bias, Py_ssize_t threads=1):
+    def __cinit__(self, Cut cut, weight, bias, Py_ssize_t threads=1, bint once=False):
         cdef Lent lent
+        cdef Py_ssize_t size = cut.bias_bytes + cut.weight_bytes
+        self.once = once
         self.cut, self.last = cut, WRITES_LAST
         # An image is turned once, not for each tap; strips read every pixel once, but know no padding but zeros.
         if cut.phases.pointwise or (cut.template.strips and cut.template.border == ZEROS):
             self.last |= READS_LAST
         if not cut.phases.complete:
             self.empty = 0 if bias is None else bias.reshape(1, -1, 1, 1, 1)
-        self.numbers = <char *>aligned(cut.bias_bytes + cut.weight_bytes)
+        self.numbers = <char *>(borrow(size) if once else aligned(size))
         memset(self.numbers, 0, cut.bias_bytes)
         if bias is not None:
             lent = lend(bias, PyBUF_SIMPLE)
@@ -648,7 +640,10 @@ cdef class Engine(Runner):
         self.finite = pack_weights(cut, <const char *>lent.view.buf, self.numbers + cut.bias_bytes, threads)
 
     def __dealloc__(self):
-        free(self.numbers)
+        if self.once:
+            give_back(self.numbers)
+        else:
+            free(self.numbers)
 
     cdef Job _job(self) noexcept:
         """What all calls share."""
@@ -673,12 +668,12 @@ cdef class Engine(Runner):
         if small:
             job.scratch = stack + (-<Py_ssize_t>stack & 63)
         else:
-            job.scratch = <char *>aligned(job.scratch_bytes * job.threads + TABLE_BYTES)
+            job.scratch = <char *>borrow(job.scratch_bytes * job.threads + TABLE_BYTES)
         self.cut._prepare_tables(&job, job.scratch + job.scratch_bytes * job.threads)
         with nogil:
             fc_parallel(run_item, &job, job.items, job.threads)
         if not small:
-            free(job.scratch)
+            give_back(job.scratch)
         return 0
 
     def describe(self, x_shape, y_shape, threads=1):

@@ -78,10 +78,10 @@ cdef class Fourier:
         job.end.given, job.end.residual = 0, NULL
         if end is not None:
             residual = bind_end(&job.end, end, sizeof(float))
-        job.scratch = <float *>aligned(job.scratch_floats * 4 * threads)
+        job.scratch = <float *>borrow(job.scratch_floats * 4 * threads)
         with nogil:
             fc_parallel(waves_item, &job, job.items, threads)
-        free(job.scratch)
+        give_back(job.scratch)
 
     def describe(self, x_shape, y_shape, Py_ssize_t threads):
         """How a call would be cut, in a dict."""

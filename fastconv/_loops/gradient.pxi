@@ -57,9 +57,9 @@ def kernel_sums(small, large, sums, step, dilation, lo, Py_ssize_t groups, Py_ss
         for n in range(job.bands):
             set_band(&job, n)
             widest = max(widest, job.x_count)
-        job.q_pack = <char *>aligned(groups * job.outputs * min(job.q_size, job.band) * job.itemsize)
+        job.q_pack = <char *>borrow(groups * job.outputs * min(job.q_size, job.band) * job.itemsize)
         # Whole vectors are read: up to four, less one column, past the last pixel.
-        job.x_pack = <char *>aligned((groups * job.channels * widest + 4 * job.kernels.lanes) * job.itemsize)
+        job.x_pack = <char *>borrow((groups * job.channels * widest + 4 * job.kernels.lanes) * job.itemsize)
         with nogil:
             for n in range(images):
                 job.small = <const char *>&q[0] + n * groups * job.outputs * job.q_size * job.itemsize
@@ -69,8 +69,8 @@ def kernel_sums(small, large, sums, step, dilation, lo, Py_ssize_t groups, Py_ss
                     fc_parallel(transpose_item, &job, groups * (job.panels + job.strips), threads)
                     fc_parallel(kernel_item, &job, groups * job.strips * job.taps * job.panel_ranges, threads)
     finally:
-        free(job.q_pack)
-        free(job.x_pack)
+        give_back(job.q_pack)
+        give_back(job.x_pack)
 
 
 cdef void set_band(KernelSum *job, Py_ssize_t band) noexcept nogil:

@@ -38,8 +38,9 @@ cdef class Pixels(Runner):
     cdef readonly Cut cut
     cdef PixelJob template
     cdef char *numbers              # biases, then weights
+    cdef bint once                  # for one call
 
-    def __cinit__(self, Cut cut, weight, bias, Py_ssize_t threads=1):
+    def __cinit__(self, Cut cut, weight, bias, Py_ssize_t threads=1, bint once=False):
         cdef PixelJob *job = &self.template
         cdef const Job *direct = &cut.template
         cdef Lent lent = lend(weight, PyBUF_SIMPLE), lent_bias
@@ -53,8 +54,9 @@ cdef class Pixels(Runner):
         job.low_h, job.low_w = direct.reach.low_h, direct.reach.low_w
         job.span_h, job.span_w = direct.reach.span_h, direct.reach.span_w
         size = job.padded * (1 + job.packed.products) * job.itemsize
-        self.numbers = <char *>aligned(size)
-        memset(self.numbers, 0, size)
+        self.once = once
+        self.numbers = <char *>(borrow(size) if once else aligned(size))
+        memset(self.numbers, 0, size if job.padded > job.outputs else job.padded * job.itemsize)
         job.bias, job.weights = self.numbers, self.numbers + job.padded * job.itemsize
         if bias is not None:
             lent_bias = lend(bias, PyBUF_SIMPLE)
@@ -65,7 +67,10 @@ cdef class Pixels(Runner):
             fc_parallel(pack_pixel_panel, job, job.panels, threads)
 
     def __dealloc__(self):
-        free(self.numbers)
+        if self.once:
+            give_back(self.numbers)
+        else:
+            free(self.numbers)
 
     cdef int _run(self, const View *x, const View *y, origin, Py_ssize_t threads, int last,
                   const End *end) except -1:
@@ -80,10 +85,10 @@ cdef class Pixels(Runner):
         self._cut_work(&job, threads)
         if job.items == 0:
             return 0
-        job.scratch = <char *>aligned(job.scratch_bytes * job.threads)
+        job.scratch = <char *>borrow(job.scratch_bytes * job.threads)
         with nogil:
             fc_parallel(pixels_item, &job, job.items, job.threads)
-        free(job.scratch)
+        give_back(job.scratch)
         return 0
 
     cdef int _cut_work(self, PixelJob *job, Py_ssize_t threads) except -1:

@@ -102,10 +102,10 @@ cdef class Pool:
         job.threads = max(1, min(threads, FC_MAX_THREADS, (x.nbytes + y.nbytes) // POOL_THREAD_BYTES))
         cut_columns(&job)
         cut_rows(&job)
-        job.scratch = <char *>aligned(job.scratch_bytes * job.threads)
+        job.scratch = <char *>borrow(job.scratch_bytes * job.threads)
         with nogil:
             fc_parallel(pool_item, &job, job.items, job.threads)
-        free(job.scratch)
+        give_back(job.scratch)
 
 
 cdef int bind_pool(PoolJob *job, const real[:, :, :, :, :] x, real[:, :, :, :, :] y) except -1:

@@ -60,10 +60,10 @@ def resize(x, y, at, weight, Py_ssize_t factor, Py_ssize_t threads):
     if x.nbytes + y.nbytes < SERIAL_BYTES:
         threads = 1
     threads = max(1, min(threads, items, FC_MAX_THREADS))
-    job.scratch = <char *>aligned(job.scratch_bytes * threads)
+    job.scratch = <char *>borrow(job.scratch_bytes * threads)
     with nogil:
         fc_parallel(resize_linear if job.kernels is not NULL else resize_nearest, &job, items, threads)
-    free(job.scratch)
+    give_back(job.scratch)
 
 
 cdef struct ResizedRows:               # an item: some output rows of a plane
@@ -185,10 +185,10 @@ def resize_back(g, x, at, weight, Py_ssize_t threads):
     job.row_bytes = job.out[2] * job.itemsize
     job.scratch_bytes = ceil_div(job.size[0] * job.size[1] * job.row_bytes, 64) * 64
     threads = max(1, min(threads, planes, FC_MAX_THREADS))
-    job.scratch = <char *>aligned(job.scratch_bytes * threads)
+    job.scratch = <char *>borrow(job.scratch_bytes * threads)
     with nogil:
         fc_parallel(resize_plane_back, &job, planes, threads)
-    free(job.scratch)
+    give_back(job.scratch)
 
 
 cdef void resize_plane_back(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:

@@ -49,14 +49,14 @@ cdef class TapsFirst(Runner):
         job.products.x, job.products.x_image, job.products.x_column = job.sums.x, job.sums.x_image, job.sums.x_column
         job.products.last = last & READS_LAST
         job.products.image.channel, job.products.image.pitch = job.sums.image.channel, job.sums.image.pitch
-        job.scratch = <char *>aligned(job.scratch_bytes * job.sums.threads + 2 * TABLE_BYTES)
+        job.scratch = <char *>borrow(job.scratch_bytes * job.sums.threads + 2 * TABLE_BYTES)
         job.sums.scratch, job.sums.scratch_bytes, job.ones = job.scratch, job.scratch_bytes, <char *>&self.ones_bytes[0]
         tables = job.scratch + job.scratch_bytes * job.sums.threads
         self.products.cut._prepare_tables(&job.products, tables)
         self.direct.cut._prepare_tables(&job.sums, tables + TABLE_BYTES)
         with nogil:
             fc_parallel(taps_item, &job, job.items, job.sums.threads)
-        free(job.scratch)
+        give_back(job.scratch)
         return 0
 
     def describe(self, x_shape, y_shape, threads=1):

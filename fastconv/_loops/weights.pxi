@@ -44,7 +44,7 @@ cdef bint pack_weights(Cut cut, const char *weights, char *packed, Py_ssize_t th
 cdef void pack_item(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
     cdef Packing *job = <Packing *>pointer
     cdef const Source *source = job.source
-    cdef Py_ssize_t[1024] offset, start, length, place
+    cdef Py_ssize_t[1024] offset, place, step
     cdef Py_ssize_t share = number % job.shares, first = number // job.shares % job.runs * job.run
     cdef Py_ssize_t group = number // job.shares // job.runs, count = min(job.run, job.products - first)
     cdef Py_ssize_t i, k, row, rows, listed = 0
@@ -52,11 +52,12 @@ cdef void pack_item(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcep
     list_offsets(job, first, count, offset)
     for i in range(job.panels * share // job.shares, job.panels * (share + 1) // job.shares):
         row, rows = source.packed.panel[i], source.packed.panel[i + 1] - source.packed.panel[i]
-        if rows != listed:                  # places depend on the height, and little changes from panel to panel
-            list_places(job, first, count, group, rows, start, length)
+        if rows != listed:
+            list_places(job, first, count, group, row, rows, place, step)
             listed = rows
-        for k in range(count):
-            place[k] = start[k] + row * length[k]
+        else:
+            for k in range(count):
+                place[k] += step[k]
         if job.kernels.pack_weights(job.packed, weights, rows, source.row_offset + row, count, offset, place):
             job.special[worker] = 1
 
@@ -71,16 +72,17 @@ cdef void list_offsets(const Packing *job, Py_ssize_t first, Py_ssize_t count, P
             t, c = 0, c + 1
 
 
-cdef void list_places(const Packing *job, Py_ssize_t first, Py_ssize_t count, Py_ssize_t group, Py_ssize_t rows,
-                      Py_ssize_t *start, Py_ssize_t *length) noexcept nogil:
-    """Where they go, at start + row*length, for the panel of `rows` that begins at `row`."""
+cdef void list_places(const Packing *job, Py_ssize_t first, Py_ssize_t count, Py_ssize_t group, Py_ssize_t row,
+                      Py_ssize_t rows, Py_ssize_t *place, Py_ssize_t *step) noexcept nogil:
+    """Where they go in the panel of `rows` that begins at `row`, and how far from there the next as high has them."""
     cdef Py_ssize_t taps = job.source.taps, c = first // taps, t = first % taps, part = 0, i
     cdef const Spot *spot
     while job.part[part + 1] <= c:
         part += 1
     for i in range(count):
         spot = job.source.spot + part * taps + t
-        start[i], length[i] = spot.start + group * spot.group + (spot.first + c) * rows, spot.length
+        place[i] = spot.start + group * spot.group + (spot.first + c) * rows + row * spot.length
+        step[i] = rows * spot.length
         t += 1
         if t == taps:
             t, c = 0, c + 1

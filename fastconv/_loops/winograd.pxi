@@ -15,6 +15,9 @@ read the same tiles of pixels, which are transformed once.
 
 Where v and the weights of a panel are too much for the cache that they are read from again, panels are multiplied
 together: sums[panel][point][tile][output], for each point all panels, so that v is read once.
+
+For one call, the weights are transformed as they are needed: those of a panel and a block of channels, which stay in
+L2. All of them would go to memory and back, which took longer than the transforms.
 """
 
 cdef struct TileAxis:
@@ -31,6 +34,9 @@ cdef struct TileGroup:                  # phases that read alike: their outputs 
     Py_ssize_t shift_h, shift_w         # output q reads from q + low + shift on
 
 
+cdef struct TilePacking
+
+
 cdef struct TileJob:
     const fc_real_kernels *kernels
     TileAxis h, w
@@ -42,8 +48,11 @@ cdef struct TileJob:
     const float *input_table
     const float *output_table
     const float *weights        # [conv group][panel][group][point][channel][2 lanes], a point plane_u apart
+    const TilePacking *packing  # of the weights that an item transforms for itself; NULL if that was done before
     const float *bias           # [conv group][panel][group][2 lanes]
     Py_ssize_t plane_u
+    Py_ssize_t plane_w          # the same for those of an item: [point][channel of a block][2 lanes]
+    Py_ssize_t block_k          # channels of a block of the sum
 
     const float *x
     float *y
@@ -58,7 +67,7 @@ cdef struct TileJob:
     Py_ssize_t segment_runs
     Py_ssize_t plane_v, plane_s                         # from point to point
     Py_ssize_t product_s                                # from the sums of a panel and group of phases to the next
-    Py_ssize_t sums_at, strip_at, aside_at, scratch_size            # in a worker's scratch
+    Py_ssize_t sums_at, strip_at, aside_at, weights_at, scratch_size        # in a worker's scratch
     float *scratch
     unsigned char *bad          # [image]: has it an output that is NaN or infinite?
     Job *store                  # where outputs of several phases go; NULL if there is one
@@ -79,7 +88,7 @@ cdef struct TileItem:
     float *sums                 # of that panel
 
 
-cdef struct TilePacking:        # an item is the weights of a panel, for one group of phases
+cdef struct TilePacking:        # an item is the weights of a panel
     const TileJob *job
     const float *weight                     # the caller's: [conv group][output][channel] at these strides
     Py_ssize_t s_group, s_out, s_in
@@ -89,8 +98,10 @@ cdef struct TilePacking:        # an item is the weights of a panel, for one gro
     const float *g_w
     float *packed
     Py_ssize_t row_step                     # between the rows of a panel, if it is the same for all; else 0
+    bint alike                              # do all groups of phases have the same rows?
     Py_ssize_t span, channels               # entries from a channel's first to its last tap; channels at a time
-    float *scratch                          # [worker][(channels - 1)*s_in + span][2 lanes]
+    float *scratch                          # [worker][turned: (channels - 1)*s_in + span entries][2 lanes]
+    Py_ssize_t turned                       # numbers of these
     unsigned char[256] special              # [worker]: has it met a NaN or an infinity?
 
 
@@ -98,6 +109,7 @@ cdef class Winograd:
     """An operator with its weights transformed for tiles of one size. Immutable; threads may share it.
 
     tile : points on the axes h and w. An axis with one tap has one point, the others the same number.
+    once : for one call: weights are transformed when they are needed, see the head of this file. Not for threads.
     """
 
     cdef readonly Phases phases
@@ -105,15 +117,17 @@ cdef class Winograd:
     cdef readonly int last      # what it can take channels last
     cdef readonly bint finite   # are all weights finite numbers? If not, padding and tiles would spread them
     cdef TileJob template
+    cdef TilePacking packing    # what was packed is told by `weights`
     cdef Job store              # the part that store.pxi reads
     cdef Packed *packed
     cdef TileGroup *groups
     cdef object kept            # the arrays behind the tables
     cdef float *weights
     cdef float *bias
+    cdef bint once
 
     def __cinit__(self, Phases phases, weight, bias, Py_ssize_t groups, Py_ssize_t out_channels,
-                  Py_ssize_t in_channels, weight_strides, bias_strides, tile, Py_ssize_t threads=1):
+                  Py_ssize_t in_channels, weight_strides, bias_strides, tile, Py_ssize_t threads=1, bint once=False):
         from fastconv import _winograd
         cdef const fc_isa *isa = fc_isa_table(current_isa)
         cdef TileJob *job = &self.template
@@ -132,13 +146,20 @@ cdef class Winograd:
         # An odd number of cache lines from point to point: planes a power of two apart meet in one cache set.
         job.plane_u = in_channels * 2 * job.lanes + 16
         tables = _winograd.axis(job.h.points, job.h.taps), _winograd.axis(job.w.points, job.w.taps)
-        self.kept = tables
         job.input_table, job.output_table = floats(tables[1].input), floats(tables[1].output)
-        self._pack(weight, weight_strides, floats(tables[0].weights), floats(tables[1].weights), threads)
+        self.kept = tables, weight, self._list_weights(weight, weight_strides)
+        self.packing.g_h, self.packing.g_w = floats(tables[0].weights), floats(tables[1].weights)
+        self.once = once
+        if not once:
+            self._pack(threads)
+            self.kept = tables
         self._pack_bias(bias, bias_strides)
 
     def __dealloc__(self):
-        free(self.weights)
+        if self.once:
+            give_back(self.weights)
+        else:
+            free(self.weights)
         free(self.bias)
         free(self.packed)
         free(self.groups)
@@ -188,37 +209,45 @@ cdef class Winograd:
             store.out_step[axis] = self.phases.out_step[axis]
         return 0
 
-    cdef int _pack(self, const float[::1] weight, strides, const float *g_h, const float *g_w,
-                   Py_ssize_t threads) except -1:
+    def _list_weights(self, const float[::1] weight, strides):
+        """Where the weights lie; returns the tables that say so."""
         cdef TileJob *job = &self.template
-        cdef TilePacking packing
-        cdef Py_ssize_t items = job.groups * job.panels * job.n_groups, size = items * job.points * job.plane_u, i
-        cdef Py_ssize_t scratch
+        cdef TilePacking *packing = &self.packing
         cdef Table row_offset, tap
+        packing.job, packing.weight = job, &weight[0]
         packing.s_group, packing.s_out, packing.s_in = strides[0], strides[1], strides[5]
         rows, taps, steps = [], [], set()
+        packing.alike = True
         for i in range(job.n_groups):
             phases, window = self._offsets(i, strides)
             panel = [m * packing.s_out + offset for m in range(job.panel_outputs) for offset in phases]
+            packing.alike = packing.alike and panel == (rows[: len(panel)] or panel)
             steps |= {b - a for a, b in zip(panel, panel[1:])}
             rows += panel + [0] * (2 * job.lanes - len(panel))
             taps += window
         row_offset, tap = Table(rows), Table(taps)
+        packing.row_offset, packing.tap = row_offset.at, tap.at
         packing.row_step = steps.pop() if len(steps) == 1 else 0
         packing.span = max(taps) + 1
         # Channels that follow one another are turned together; 144 entries of each row are nine squares of 16.
         packing.channels = max(1, min(job.channels, 144 // packing.s_in)) if packing.span <= packing.s_in else 1
-        scratch = ((packing.channels - 1) * packing.s_in + packing.span) * 2 * job.lanes
-        self.weights = <float *>aligned(size * sizeof(float))
-        job.weights = self.weights
-        packing.job, packing.weight, packing.packed = job, &weight[0], self.weights
-        packing.row_offset, packing.tap, packing.g_h, packing.g_w = row_offset.at, tap.at, g_h, g_w
-        threads = max(1, min(threads, FC_MAX_THREADS, items, size // PACK_SERIAL))
+        packing.turned = ((packing.channels - 1) * packing.s_in + packing.span) * 2 * job.lanes
+        return row_offset, tap
+
+    cdef int _pack(self, Py_ssize_t threads) except -1:
+        """All weights, for all calls."""
+        cdef TileJob *job = &self.template
+        cdef TilePacking *packing = &self.packing
+        cdef Py_ssize_t items = job.groups * job.panels, size, i
+        size = items * job.n_groups * job.points * job.plane_u * <Py_ssize_t>sizeof(float)
+        self.weights = <float *>(borrow(size) if self.once else aligned(size))
+        job.weights = packing.packed = self.weights
+        threads = max(1, min(threads, FC_MAX_THREADS, items, size // (4 * PACK_SERIAL)))
         memset(packing.special, 0, threads)
-        packing.scratch = <float *>aligned(scratch * threads * sizeof(float))
+        packing.scratch = <float *>borrow(packing.turned * threads * sizeof(float))
         with nogil:
-            fc_parallel(pack_tile_panel, &packing, items, threads)
-        free(packing.scratch)
+            fc_parallel(pack_tile_panel, packing, items, threads)
+        give_back(packing.scratch)
         for i in range(threads):
             if packing.special[i]:
                 self.finite = False
@@ -274,11 +303,16 @@ cdef class Winograd:
         self._cut_work(&job, threads)
         if job.items == 0:
             return []
+        if job.packing is NULL and self.weights is NULL:
+            self._pack(threads)
+            job.weights = self.weights
+        if not self.finite:
+            return list(range(job.images))
         job.end.given, job.end.residual = 0, NULL
         if end is not None:
             residual = bind_end(&job.end, end, sizeof(float))
         bytes_of_threads = job.scratch_size * job.threads * <Py_ssize_t>sizeof(float)
-        job.scratch = <float *>aligned(bytes_of_threads + FC_MAX_TABLE + job.images)
+        job.scratch = <float *>borrow(bytes_of_threads + FC_MAX_TABLE + job.images)
         job.bad = <unsigned char *>job.scratch + bytes_of_threads + FC_MAX_TABLE
         memset(job.bad, 0, job.images)
         if job.aside_at:
@@ -290,7 +324,7 @@ cdef class Winograd:
                 fc_parallel(run_tiles, &job, job.items, job.threads)
             return [i for i in range(job.images) if job.bad[i]]
         finally:
-            free(job.scratch)
+            give_back(job.scratch)
 
     def describe(self, x_shape, y_shape, threads=1):
         """How a call would be cut: tile, item sizes and workspace, in a dict."""
@@ -347,17 +381,21 @@ cdef class Winograd:
         job.segment_runs = max(1, SEGMENT_PIXELS // (job.w.outputs * job.w.dilation))
         job.items = job.groups * job.panel_ranges * job.blocks
         job.threads = min(job.threads, job.items)
+        job.packing = &self.packing if self.weights is NULL and job.blocks <= BLOCKS_OF_ONCE else NULL
         self._lay_out_scratch(job)
         return 0
 
     cdef int _lay_out_scratch(self, TileJob *job) except -1:
-        """[transformed pixels][sums][strip][outputs aside]; planes an odd number of cache lines apart."""
+        """[transformed pixels][sums][strip][outputs aside][weights, turned and transformed]
+
+        Planes are an odd number of cache lines apart.
+        """
         cdef Py_ssize_t panels = ceil_div(job.panels, job.panel_ranges)
         cdef Py_ssize_t reach = (min(job.segment_runs, job.w.runs) * job.w.outputs + job.w.taps - 1) * job.w.dilation
         job.plane_v = job.channel_blocks * job.item_tiles * job.lanes // 32 * 32 + 48
         job.plane_s = 2 * job.item_tiles * job.lanes // 32 * 32 + 48
         job.product_s = job.points * job.plane_s
-        job.near_panels = 1
+        job.near_panels, job.block_k = 1, FC_BLOCK_K
         if job.points * (job.plane_v + job.n_groups * job.plane_u) > NEAR_TILES:
             job.near_panels = (ITEM_LIMIT - job.points * job.plane_v) // (job.n_groups * job.product_s)
             job.near_panels = max(1, min(panels, job.near_panels))
@@ -368,30 +406,49 @@ cdef class Winograd:
             job.aside_at = job.scratch_size
             job.scratch_size += ceil_div(job.panel_outputs * job.n_phases * job.item_rows * job.h.outputs * job.w.size,
                                          16) * 16
+        if job.packing is not NULL:
+            job.weights_at = job.scratch_size
+            job.block_k = WEIGHT_BYTES // (job.n_groups * job.points * 2 * job.lanes * sizeof(float))
+            job.block_k = min(max(1, job.block_k // job.lanes) * job.lanes, min(job.channels, FC_BLOCK_K))
+            job.plane_w = job.block_k * 2 * job.lanes + 16
+            job.scratch_size += ceil_div(job.packing.turned, 16) * 16 + job.n_groups * job.points * job.plane_w
         return 0
 
 
 cdef void pack_tile_panel(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
-    """A panel's weights are turned, so that a tap's lie side by side, and then transformed channel by channel."""
+    """All weights of a panel."""
     cdef TilePacking *packing = <TilePacking *>pointer
     cdef const TileJob *job = packing.job
-    cdef Py_ssize_t i = number % job.n_groups, panel = number // job.n_groups, width = 2 * job.lanes, c = 0, n, k
-    cdef Py_ssize_t first = panel % job.panels * job.panel_outputs
-    cdef Py_ssize_t rows = min(job.panel_outputs, job.outputs - first) * job.group[i].phases
+    if transform_weights(packing, number, 0, job.channels, packing.scratch + worker * packing.turned,
+                         packing.packed + number * job.n_groups * job.points * job.plane_u, job.plane_u):
+        packing.special[worker] = 1
+
+
+cdef int transform_weights(const TilePacking *packing, Py_ssize_t panel, Py_ssize_t c0, Py_ssize_t c1, float *turned,
+                           float *to, Py_ssize_t plane) noexcept nogil:
+    """A panel's weights for some channels, turned so that a tap's lie side by side, then transformed one by one.
+
+    Returns nonzero if one of them is NaN or infinite.
+    """
+    cdef const TileJob *job = packing.job
+    cdef Py_ssize_t first = panel % job.panels * job.panel_outputs, width = 2 * job.lanes, c = c0, i, n, k
+    cdef Py_ssize_t outputs = min(job.panel_outputs, job.outputs - first)
     cdef const float *weight = packing.weight + panel // job.panels * packing.s_group + first * packing.s_out
-    cdef float *to = packing.packed + number * job.points * job.plane_u
-    cdef float *turned = packing.scratch + worker * ((packing.channels - 1) * packing.s_in + packing.span) * width
-    memset(turned, 0, ((packing.channels - 1) * packing.s_in + packing.span) * width * sizeof(float))
-    while c < job.channels:
-        n = min(packing.channels, job.channels - c)
-        turn_rows(packing, turned, weight + c * packing.s_in, rows, packing.row_offset + i * width,
-                  (n - 1) * packing.s_in + packing.span)
-        for k in range(n):
-            if job.kernels.winograd_weights(to + (c + k) * width, job.plane_u, turned + k * packing.s_in * width,
-                                            packing.tap + i * job.h.taps * job.w.taps, job.h.taps, job.w.taps,
-                                            job.h.points, job.w.points, packing.g_h, packing.g_w):
-                packing.special[worker] = 1
+    cdef int special = 0
+    memset(turned, 0, packing.turned * sizeof(float))
+    while c < c1:
+        n = min(packing.channels, c1 - c)
+        for i in range(job.n_groups):
+            if i == 0 or not packing.alike:
+                turn_rows(packing, turned, weight + c * packing.s_in, outputs * job.group[i].phases,
+                          packing.row_offset + i * width, (n - 1) * packing.s_in + packing.span)
+            for k in range(n):
+                special |= job.kernels.winograd_weights(
+                    to + i * job.points * plane + (c - c0 + k) * width, plane, turned + k * packing.s_in * width,
+                    packing.tap + i * job.h.taps * job.w.taps, job.h.taps, job.w.taps, job.h.points, job.w.points,
+                    packing.g_h, packing.g_w)
         c += n
+    return special
 
 
 cdef void turn_rows(const TilePacking *packing, float *turned, const float *weight, Py_ssize_t rows,
@@ -451,7 +508,10 @@ cdef void run_tiles(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcep
     panel, end = job.panels * share // job.panel_ranges, job.panels * (share + 1) // job.panel_ranges
     while panel < end:
         panels = min(job.near_panels, end - panel)
-        multiply_panels(job, &item, tiles, panel, panels)
+        if job.packing is not NULL:
+            transform_and_multiply(job, &item, tiles, panel, panels)
+        else:
+            multiply_panels(job, &item, tiles, panel, panels)
         store_panels(job, &item, panel, panels)
         panel += panels
 
@@ -537,7 +597,30 @@ cdef void multiply_panels(const TileJob *job, const TileItem *item, Py_ssize_t t
                 multiply_tiles(job, item.scratch + p * job.plane_v + k // lanes * a_block,
                                weights + (i * job.points + p) * job.plane_u + k * 2 * lanes,
                                sums + i * job.product_s + p * job.plane_s, tiles, k)
-            k += FC_BLOCK_K
+            k += job.block_k
+
+
+cdef void transform_and_multiply(const TileJob *job, const TileItem *item, Py_ssize_t tiles, Py_ssize_t panel,
+                                 Py_ssize_t panels) noexcept nogil:
+    """The same sums, with weights that are transformed a block of the sum and a panel at a time.
+
+    One that is not finite makes sums that are not, in every image: `transform_back` tells.
+    """
+    cdef Py_ssize_t lanes = job.lanes, a_block = job.item_tiles * lanes, k = 0, n, i, p
+    cdef float *weights = item.scratch + job.weights_at
+    cdef float *turned = weights + job.n_groups * job.points * job.plane_w
+    cdef float *sums
+    while k < job.channels:
+        sums = item.scratch + job.sums_at
+        for n in range(panel, panel + panels):
+            transform_weights(job.packing, item.group * job.panels + n, k, min(k + job.block_k, job.channels), turned,
+                              weights, job.plane_w)
+            for i in range(job.n_groups):
+                for p in range(job.points):
+                    multiply_tiles(job, item.scratch + p * job.plane_v + k // lanes * a_block,
+                                   weights + (i * job.points + p) * job.plane_w, sums + p * job.plane_s, tiles, k)
+                sums += job.product_s
+        k += job.block_k
 
 
 cdef void multiply_tiles(const TileJob *job, const float *v, const float *weights, float *sums, Py_ssize_t tiles,
@@ -546,7 +629,7 @@ cdef void multiply_tiles(const TileJob *job, const float *v, const float *weight
     cdef Py_ssize_t lanes = job.lanes, cuts = ceil_div(tiles, job.kernels.rows), i, first, end
     for i in range(cuts):
         first, end = tiles * i // cuts, tiles * (i + 1) // cuts
-        job.kernels.winograd_product(end - first, min(<Py_ssize_t>FC_BLOCK_K, job.channels - k), v + first * lanes,
+        job.kernels.winograd_product(end - first, min(job.block_k, job.channels - k), v + first * lanes,
                                      job.item_tiles * lanes, weights, sums + first * 2 * lanes, 2 * lanes, k > 0)
 
 

@@ -37,7 +37,10 @@ static void FC_NAME(transpose)(void *to, fc_index to_row, const void *from, fc_i
             }
             v_t x[V_LANES];
             FC_UNROLL
-            for (int n = 0; n < V_LANES; n++) x[n] = v_load(source + n * from_row);
+            for (int n = 0; n < V_LANES; n++) {
+                __builtin_prefetch(source + n * from_row + 160, 0, 3);
+                x[n] = v_load(source + n * from_row);
+            }
             v_transpose(x);
             FC_UNROLL
             for (int n = 0; n < V_LANES; n++) v_store(target + n * to_row, x[n]);

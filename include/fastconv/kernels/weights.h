@@ -11,27 +11,19 @@
  * Returns nonzero if one of them is NaN or infinite: then no product with a padding zero may be left out.
  *
  * Rows that lie side by side (a transposed convolution with kernel = stride) are copied. Elsewhere entries that lie
- * within V_LANES of each other are read from each row as one vector, and the square of rows and entries is transposed
- * in registers. What is left goes one by one.
+ * within V_LANES of each other go by squares. What is left goes one by one.
  */
 
-/* V_LANES rows of V_LANES entries become columns. Each round joins row i and row i + V_LANES/2 element by element. */
-FC_INLINE void FC_WORD(transpose)(v_t *v) {
-    v_t joined[V_LANES];
+/* 0 in each lane that was finite in every vector seen, else NaN. A tree: one sum waits for the last square's. */
+FC_INLINE v_t FC_WORD(watch)(v_t seen, const v_t *v, const fc_index count) {
+    v_t sum[V_LANES];
     FC_UNROLL
-    for (int round = 1; round < V_LANES; round *= 2) {
-        FC_UNROLL
-        for (int i = 0; i < V_LANES / 2; i++) {
-            joined[2 * i] = v_zip_low(v[i], v[i + V_LANES / 2]);
-            joined[2 * i + 1] = v_zip_high(v[i], v[i + V_LANES / 2]);
-        }
-        FC_UNROLL
-        for (int i = 0; i < V_LANES; i++) v[i] = joined[i];
-    }
+    for (int i = 0; i < count; i++) sum[i] = v_mul(v[i], v_zero());
+    FC_UNROLL
+    for (int step = 1; step < count; step *= 2) FC_UNROLL
+    for (int i = 0; i + step < count; i += 2 * step) sum[i] = v_add(sum[i], sum[i + step]);
+    return v_add(seen, sum[0]);
 }
-
-/* 0 in each lane that was finite in every vector seen, else NaN. */
-FC_INLINE v_t FC_WORD(watch)(v_t seen, v_t v) { return v_fma(v, v_zero(), seen); }
 
 FC_INLINE int FC_WORD(saw_special)(v_t seen) {
     real lanes[V_LANES];
@@ -43,34 +35,47 @@ FC_INLINE int FC_WORD(saw_special)(v_t seen) {
 
 FC_INLINE m_t FC_WORD(first)(fc_index lanes) { return v_mask((uint32_t)(((uint64_t)1 << lanes) - 1)); }
 
-/* Up to V_LANES rows of entries within V_LANES of each other. */
-FC_INLINE v_t FC_WORD(pack_square)(real *a, const real *w, fc_index rows, const fc_index *row_offset, fc_index count,
-                                   const fc_index *offset, const fc_index *place, v_t seen) {
-    const m_t width = FC_WORD(first)(offset[count - 1] - offset[0] + 1);
-    fc_index i = 0;
+/* Up to V_LANES rows of entries within V_LANES of each other: they are read as one vector of each row, and the square is
+ * transposed in registers. */
+FC_INLINE v_t FC_WORD(pack_square)(real *a, const real *w, const fc_index rows, const fc_index *row_offset,
+                                   fc_index count, const fc_index *offset, const fc_index *place, v_t seen) {
+    const fc_index width = offset[count - 1] - offset[0] + 1;
     v_t v[V_LANES];
     /* The rows of the next panel are next in memory. Beyond L3 that makes 1.3 ns per weight 0.7. */
     const fc_index ahead = rows > 1 ? (row_offset[1] - row_offset[0]) * rows : 0;
-    for (fc_index r = 0; r < rows; r++) __builtin_prefetch(w + row_offset[r] + offset[0] + ahead, 0, 2);
+    w += offset[0];
     FC_UNROLL
-    for (int r = 0; r < V_LANES; r++) v[r] = r < rows ? v_load_m(w + row_offset[r] + offset[0], width) : v_zero();
-    FC_WORD(transpose)(v);
-    FC_UNROLL
-    for (int column = 0; column < V_LANES; column++) {
-        if (count < V_LANES && (i == count || offset[i] - offset[0] != column)) continue;
-        seen = FC_WORD(watch)(seen, v[column]);
-        v_store_first(a + place[i++], rows, v[column]);
+    for (int r = 0; r < V_LANES; r++) {
+        if (r < rows) __builtin_prefetch(w + row_offset[r] + ahead, 0, 2);
+        if (width == V_LANES)
+            v[r] = r < rows ? v_load(w + row_offset[r]) : v_zero();
+        else
+            v[r] = r < rows ? v_load_m(w + row_offset[r], FC_WORD(first)(width)) : v_zero();
+    }
+    v_transpose(v);
+    if (count == V_LANES) { /* one after the other */
+        seen = FC_WORD(watch)(seen, v, V_LANES);
+        FC_UNROLL
+        for (int column = 0; column < V_LANES; column++) v_store_first(a + place[column], rows, v[column]);
+        return seen;
+    }
+    v_t columns[V_LANES]; /* an array that is indexed by a variable does not stay in registers */
+    for (int column = 0; column < V_LANES; column++) columns[column] = v[column];
+    for (fc_index i = 0; i < count; i++) {
+        const v_t *column = columns + (offset[i] - offset[0]);
+        seen = FC_WORD(watch)(seen, column, 1);
+        v_store_first(a + place[i], rows, *column);
     }
     return seen;
 }
 
 /* Rows that lie side by side in w. */
-FC_INLINE v_t FC_WORD(pack_adjacent)(real *a, const real *w, fc_index rows, fc_index count, const fc_index *offset,
-                                     const fc_index *place, v_t seen) {
+FC_INLINE v_t FC_WORD(pack_adjacent)(real *a, const real *w, const fc_index rows, fc_index count,
+                                     const fc_index *offset, const fc_index *place, v_t seen) {
     const m_t height = FC_WORD(first)(rows);
     for (fc_index i = 0; i < count; i++) {
-        const v_t column = v_load_m(w + offset[i], height);
-        seen = FC_WORD(watch)(seen, column);
+        const v_t column = rows == V_LANES ? v_load(w + offset[i]) : v_load_m(w + offset[i], height);
+        seen = FC_WORD(watch)(seen, &column, 1);
         v_store_first(a + place[i], rows, column);
     }
     return seen;
@@ -90,26 +95,38 @@ FC_INLINE int FC_WORD(pack_scattered)(real *a, const real *w, fc_index rows, con
     return special;
 }
 
+/* Rows of one vector at most; `rows` is mostly known where this is compiled. */
+FC_INLINE int FC_WORD(pack_rows)(real *a, const real *w, const fc_index rows, const fc_index *row_offset,
+                                 fc_index count, const fc_index *offset, const fc_index *place, int adjacent) {
+    v_t seen = v_zero();
+    int special = 0;
+    if (adjacent)
+        return FC_WORD(saw_special)(FC_WORD(pack_adjacent)(a, w + row_offset[0], rows, count, offset, place, seen));
+    for (fc_index i = 0, n; i < count; i += n) {
+        n = i + V_LANES <= count && offset[i + V_LANES - 1] - offset[i] < V_LANES ? V_LANES : 1;
+        while (n < V_LANES && i + n < count && offset[i + n] - offset[i] < V_LANES) n++;
+        if (n * 4 < V_LANES)
+            special |= FC_WORD(pack_scattered)(a, w, rows, row_offset, n, offset + i, place + i);
+        else
+            seen = FC_WORD(pack_square)(a, w, rows, row_offset, n, offset + i, place + i, seen);
+    }
+    return special | FC_WORD(saw_special)(seen);
+}
+
 static int FC_NAME(pack_weights)(void *a, const void *w, fc_index rows, const fc_index *row_offset, fc_index count,
                                  const fc_index *offset, const fc_index *place) {
+    const int tall = FC_ROWS < V_LANES ? FC_ROWS : V_LANES; /* panels have this many rows or one less, mostly */
     int adjacent = 1, special = 0;
-    v_t seen = v_zero();
     for (fc_index r = 1; r < rows; r++) adjacent &= row_offset[r] == row_offset[0] + r;
     for (fc_index r = 0; r < rows; r += V_LANES) { /* rows in pieces of a vector */
         const fc_index height = FC_WORD(min)(V_LANES, rows - r);
         real *to = (real *)a + r;
-        if (adjacent) {
-            seen = FC_WORD(pack_adjacent)(to, (const real *)w + row_offset[r], height, count, offset, place, seen);
-            continue;
-        }
-        for (fc_index i = 0, n; i < count; i += n) {
-            n = i + V_LANES <= count && offset[i + V_LANES - 1] - offset[i] < V_LANES ? V_LANES : 1;
-            while (n < V_LANES && i + n < count && offset[i + n] - offset[i] < V_LANES) n++;
-            if (n * 4 < V_LANES)
-                special |= FC_WORD(pack_scattered)(to, w, height, row_offset + r, n, offset + i, place + i);
-            else
-                seen = FC_WORD(pack_square)(to, w, height, row_offset + r, n, offset + i, place + i, seen);
-        }
+        if (height == tall)
+            special |= FC_WORD(pack_rows)(to, w, tall, row_offset + r, count, offset, place, adjacent);
+        else if (height == tall - 1)
+            special |= FC_WORD(pack_rows)(to, w, tall - 1, row_offset + r, count, offset, place, adjacent);
+        else
+            special |= FC_WORD(pack_rows)(to, w, height, row_offset + r, count, offset, place, adjacent);
     }
-    return special | FC_WORD(saw_special)(seen);
+    return special;
 }
