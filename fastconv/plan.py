@@ -370,20 +370,22 @@ class _Layer:
         if choice.engine == "direct" and not self._form.last and weights * compute.itemsize >= 2 * SHARE_BYTES:
             shares = _shares(operator, compute.itemsize, _core.isa())
             if len(shares) > 1:
-                return _InShares(shares, *self._numbers(compute), partial(self._pack, compute, choice))
+                numbers = flat(self._weight, compute), self._flat_bias(compute)
+                return _InShares(shares, *numbers, partial(self._pack, compute, choice))
         if choice.engine == "winograd" and weights // prod(operator.kernel) * prod(choice.tile) >= FAR_WEIGHTS:
-            engine = _winograd(operator, *self._numbers(compute), choice.tile, once=True)
+            numbers = flat(self._weight, compute), self._flat_bias(compute)
+            engine = _winograd(operator, *numbers, choice.tile, once=True)
             return _OrDirect(engine, partial(self._pack, compute, DIRECT))
         return self._pack(compute, choice)
 
-    def _numbers(self, compute: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        return flat(self._weight, compute), None if self._bias is None else flat(self._bias, compute)
+    def _flat_bias(self, compute: np.dtype[Any]) -> NDArray[Any] | None:
+        return None if self._bias is None else flat(self._bias, compute)
 
     def _core_engine(
         self, operator: Convolution | TransposedConvolution, weight: NDArray[Any], choice: Choice
     ) -> Engine:
         """Pack weights; an algorithm that multiplies zeros of its own wants them finite."""
-        bias = None if self._bias is None else flat(self._bias, weight.dtype)
+        bias = self._flat_bias(weight.dtype)
         once = self._calls is None
         if choice.engine == "direct":
             return _direct(operator, weight, bias, once=once)
@@ -569,7 +571,7 @@ class _OrDirect:
 class _InShares:
     """A direct convolution for one call, a share of the outputs after the other: packed, multiplied, forgotten.
 
-    Weights of 33 MB go to memory and back otherwise, and 8000 pages are made for them.
+    Weights of 33 MB go to memory and back otherwise, and are more than is kept for the next call.
     """
 
     __slots__ = ("_bias", "_shares", "_weight", "_whole")

@@ -145,7 +145,6 @@ def notices(case, special):
         want = layer(w, b, algorithm="direct", **arguments)(x)
         got = function(x, w, b, **arguments)
     assert not np.isfinite(want).all()
-    assert np.array_equal(np.isfinite(got), np.isfinite(want))
     assert_same_bits(got, want)
 
 
@@ -158,7 +157,7 @@ def test_an_image_that_is_not_finite_among_others(tile):
     assert_close_to_largest(got[:1], want[:1])
 
 
-def large(outputs=1100):
+def large(outputs):
     return np.ones((1, 2048, 3, 3), np.float32), np.ones((outputs, 2048, 1, 1), np.float32)
 
 
@@ -174,7 +173,6 @@ def test_nothing_of_a_call_waits_for_the_garbage_collector():
             fastconv.conv2d(*tiled, padding=1)
             fastconv.conv_transpose2d(x[..., :2, :2], np.ones((2048, 64, 4, 4), np.float32), stride=2)
         left = [thing for thing in gc.get_objects() if isinstance(thing, (plan._Layer, plan._OrDirect, plan._InShares))]
-        assert gc.collect() == 0 or not left
         assert not left
     finally:
         gc.enable()

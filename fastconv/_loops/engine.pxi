@@ -631,7 +631,7 @@ cdef class Engine(Runner):
             self.last |= READS_LAST
         if not cut.phases.complete:
             self.empty = 0 if bias is None else bias.reshape(1, -1, 1, 1, 1)
-        self.numbers = <char *>(borrow(size) if once else aligned(size))
+        self.numbers = <char *>room(size, once)
         memset(self.numbers, 0, cut.bias_bytes)
         if bias is not None:
             lent = lend(bias, PyBUF_SIMPLE)
@@ -640,10 +640,7 @@ cdef class Engine(Runner):
         self.finite = pack_weights(cut, <const char *>lent.view.buf, self.numbers + cut.bias_bytes, threads)
 
     def __dealloc__(self):
-        if self.once:
-            give_back(self.numbers)
-        else:
-            free(self.numbers)
+        leave(self.numbers, self.once)
 
     cdef Job _job(self) noexcept:
         """What all calls share."""

@@ -1,7 +1,7 @@
 """Memory of calls: what one leaves is kept for the next.
 
-Given back to the system, pages come back as zeros one fault at a time. On a virtual machine that took 6 us for 4 KiB
-and 1.6 ms for 2 MiB, as long as a third of the call that wanted them: docs/performance.md.
+Given back to the system, pages come back as zeros one fault at a time. On a virtual machine that took
+up to a quarter of the call that wanted them: docs/performance.md.
 """
 
 cdef enum:
@@ -66,6 +66,18 @@ cdef void give_back(void *p) noexcept:
         free(take(least))
     kept[empty_place()] = block
     kept_bytes += block.size
+
+
+cdef void *room(Py_ssize_t size, bint once) except? NULL:
+    """For numbers of a layer, which stay, or of one call."""
+    return borrow(size) if once else aligned(size)
+
+
+cdef void leave(void *p, bint once) noexcept:
+    if once:
+        give_back(p)
+    else:
+        free(p)
 
 
 cdef Kept *take(int i) noexcept:

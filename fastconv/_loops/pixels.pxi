@@ -55,7 +55,7 @@ cdef class Pixels(Runner):
         job.span_h, job.span_w = direct.reach.span_h, direct.reach.span_w
         size = job.padded * (1 + job.packed.products) * job.itemsize
         self.once = once
-        self.numbers = <char *>(borrow(size) if once else aligned(size))
+        self.numbers = <char *>room(size, once)
         memset(self.numbers, 0, size if job.padded > job.outputs else job.padded * job.itemsize)
         job.bias, job.weights = self.numbers, self.numbers + job.padded * job.itemsize
         if bias is not None:
@@ -67,10 +67,7 @@ cdef class Pixels(Runner):
             fc_parallel(pack_pixel_panel, job, job.panels, threads)
 
     def __dealloc__(self):
-        if self.once:
-            give_back(self.numbers)
-        else:
-            free(self.numbers)
+        leave(self.numbers, self.once)
 
     cdef int _run(self, const View *x, const View *y, origin, Py_ssize_t threads, int last,
                   const End *end) except -1:

@@ -117,7 +117,7 @@ cdef class Winograd:
     cdef readonly int last      # what it can take channels last
     cdef readonly bint finite   # are all weights finite numbers? If not, padding and tiles would spread them
     cdef TileJob template
-    cdef TilePacking packing    # what was packed is told by `weights`
+    cdef TilePacking packing    # how weights are transformed: all at first, or by a call
     cdef Job store              # the part that store.pxi reads
     cdef Packed *packed
     cdef TileGroup *groups
@@ -156,10 +156,7 @@ cdef class Winograd:
         self._pack_bias(bias, bias_strides)
 
     def __dealloc__(self):
-        if self.once:
-            give_back(self.weights)
-        else:
-            free(self.weights)
+        leave(self.weights, self.once)
         free(self.bias)
         free(self.packed)
         free(self.groups)
@@ -235,12 +232,12 @@ cdef class Winograd:
         return row_offset, tap
 
     cdef int _pack(self, Py_ssize_t threads) except -1:
-        """All weights, for all calls."""
+        """All weights, before any is used."""
         cdef TileJob *job = &self.template
         cdef TilePacking *packing = &self.packing
         cdef Py_ssize_t items = job.groups * job.panels, size, i
         size = items * job.n_groups * job.points * job.plane_u * <Py_ssize_t>sizeof(float)
-        self.weights = <float *>(borrow(size) if self.once else aligned(size))
+        self.weights = <float *>room(size, self.once)
         job.weights = packing.packed = self.weights
         threads = max(1, min(threads, FC_MAX_THREADS, items, size // (4 * PACK_SERIAL)))
         memset(packing.special, 0, threads)

@@ -38,7 +38,8 @@ static void FC_NAME(transpose)(void *to, fc_index to_row, const void *from, fc_i
             v_t x[V_LANES];
             FC_UNROLL
             for (int n = 0; n < V_LANES; n++) {
-                __builtin_prefetch(source + n * from_row + 160, 0, 3);
+                /* Rows of weights are read 144 numbers at a time: what comes after those. */
+                FC_PREFETCH(source + n * from_row + 160);
                 x[n] = v_load(source + n * from_row);
             }
             v_transpose(x);
