@@ -46,7 +46,8 @@ WORKSPACE = 12 << 20  # bytes of a thread: a run of tiles has as many as the dil
 
 # Outputs of a row up to which it pays to turn pixels so that lanes are channels, by the channels of a group: with one,
 # turning takes the time of half-empty vectors at 28 outputs; with eight, a gemm tile is mostly empty at any length.
-SHORT_ROWS = {1: 24, 2: 56, 4: 56, 8: 2**40}
+SHORT_ROWS = {1: 28, 2: 56, 4: 56, 8: 2**40}
+LARGE_KERNELS, SHORT_ROW_OF_8 = range(25, 50), 56  # the same for one channel, of so many taps and vectors of 8 lanes
 
 MOST_SKIPPED = 2  # stride of a row whose outputs are all computed, where lanes are pixels and channels
 WASTED_LANES = 1.15  # of vectors of channels, from which on pixels share them
@@ -193,7 +194,10 @@ def _lanes_of_channels(
         return False
     if prod(operator.factor) > 1 or operator.groups == 1 or prod(operator.kernel) == 1:
         return False
-    return last or (size is not None and operator.output(size, None)[0][-1] <= SHORT_ROWS[inputs])
+    short = SHORT_ROWS[inputs]
+    if inputs == 1 and lanes == 8 and prod(operator.kernel) in LARGE_KERNELS:
+        short = SHORT_ROW_OF_8
+    return last or (size is not None and operator.output(size, None)[0][-1] <= short)
 
 
 def _pixels_in_lanes(operator: Convolution | TransposedConvolution, size: tuple[int, ...] | None, lanes: int) -> int:

@@ -38,7 +38,7 @@ cdef extern from "fastconv/kernels.h" nogil:
         const void *w
         fc_index w_h
         fc_index w_w
-        fc_index edges
+        fc_index edges, across
         fc_index lo
         fc_index hi
         fc_index top
@@ -79,8 +79,8 @@ cdef extern from "fastconv/kernels.h" nogil:
         void (*pack_pixels)(void *, const void *, fc_index, fc_index, fc_index, fc_index, fc_index) noexcept nogil
         void (*unpack_pixels)(void *, fc_index, fc_index, const void *, fc_index) noexcept nogil
         void (*resize_row)(void *, const void *, const fc_index *, const void *, fc_index) noexcept nogil
-        void (*depthwise)(void *, fc_index, fc_index, const void *, fc_index, fc_index, fc_index, const fc_index *,
-                          const void *, const fc_index *, const void *) noexcept nogil
+        void (*depthwise)(void *, fc_index, fc_index, const void *, fc_index, fc_index, fc_index, fc_index,
+                          const fc_index *, const void *, fc_index, const fc_index *, const void *) noexcept nogil
         void (*filter)(const fc_filter *, const void *, void *, const void *) noexcept nogil
         void (*gemm)(fc_index, fc_index, const void *, const fc_run *, fc_index, const void *, const fc_index *,
                      void *, fc_index, const void *) noexcept nogil

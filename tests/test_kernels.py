@@ -33,7 +33,7 @@ class Filter(ctypes.Structure):
     _fields_ = [(name, INDEX) for name in ("rows", "columns", "y_row", "step", "x_row", "sources")]
     _fields_ += [("x_at", POINTER), ("w_at", POINTER), ("taps_h", INDEX), ("taps_w", INDEX), ("tap", POINTER)]
     _fields_ += [("w", POINTER)]
-    _fields_ += [(name, INDEX) for name in ("w_h", "w_w", "edges", "lo", "hi", "top", "bottom")]
+    _fields_ += [(name, INDEX) for name in ("w_h", "w_w", "edges", "lo", "hi", "top", "bottom", "across")]
 
 
 class Rows(ctypes.Structure):
@@ -57,7 +57,7 @@ SIGNATURES = {
     "fma_peak": (INDEX, INDEX, POINTER),
     "finish": (None, INDEX, INDEX, POINTER, INDEX, POINTER, INDEX, INT, DOUBLE),
     "resize_row": (None, POINTER, POINTER, POINTER, POINTER, INDEX),
-    "depthwise": (None, POINTER, INDEX, INDEX, POINTER, INDEX, INDEX, INDEX, POINTER, POINTER, POINTER, POINTER),
+    "depthwise": (None, POINTER, INDEX, INDEX, POINTER, *[INDEX] * 4, POINTER, POINTER, INDEX, POINTER, POINTER),
     "transpose": (None, POINTER, INDEX, POINTER, INDEX, INDEX, INDEX),
     "pack_pixels": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, INDEX),
     "unpack_pixels": (None, POINTER, INDEX, INDEX, POINTER, INDEX),
@@ -267,7 +267,7 @@ def test_pixel_product_has_the_bits_of_gemm(kernel, guard, rng):
 def filtered(kernel, guard, x, w, taps, step, columns, bias, before, crop=None):
     """y from x[s, row, n], w[s, i, j] and where taps j begin, whole vectors of x and no more; y's rows lie apart.
 
-    Or, with `crop`, from that part of x alone, around which lie zeros.
+    Or, with `crop`, from that part of x alone, around which lie zeros; its columns have the step of its rows.
     """
     sources, x_rows, width = x.shape
     rows = (x_rows - w.shape[1]) // step + 1
@@ -281,10 +281,10 @@ def filtered(kernel, guard, x, w, taps, step, columns, bias, before, crop=None):
     pixels[order], weights[order] = x, w
     data, numbers = guard.input(pixels), guard.input(weights.transpose(0, 2, 1)[..., ::-1])  # [s, j, i], i descending
     last = w.shape[1] - 1
-    edges, first, pitch = (0, 0, 0, 0, 0), 0, width
+    edges, first, pitch = (0, 0, 0, 0, 0, 1), 0, width
     if crop is not None:
         top, bottom, lo, hi = crop
-        edges, pitch = (1, lo, hi, top, bottom), hi - lo
+        edges, pitch = (1, lo, hi, top, bottom, step), hi - lo
         data = guard.input(pixels[:, top:bottom, lo:hi])
         first = top * pitch + lo  # of the elements before the array, where x[0, 0, 0] would be
     tables = [order * data[0].size, order * w[0].size + last, np.array(taps)]
@@ -332,22 +332,28 @@ def test_filter(kernel, guard, rng, step, taps_h):
 
 
 @every("filter")
+@pytest.mark.parametrize("step", [1, 2])
 @pytest.mark.parametrize("taps_h", [1, 3, 5, 7])
 @pytest.mark.parametrize("crop", [(0, 0, 0, 0), (1, 1, 1, 1), (3, 2, 5, 0), (0, 4, 0, 9), (9, 9, 40, 3), (30, 0, 0, 0)])
-def test_filter_of_an_image_without_padding(kernel, guard, rng, taps_h, crop):
+def test_filter_of_an_image_without_padding(kernel, guard, rng, step, taps_h, crop):
     """The same bits as with zeros around it; rows and columns outside are never read."""
-    for rows, columns in product([1, 3, 8, 17, 26], tails(kernel.lanes, 7)):
+    for rows, columns, sources in product([1, 3, 8, 17, 26], tails(kernel.lanes, 10), [1, 3]):
         x, w, _ = draw_filter(
-            kernel, rng, rows, columns, 1, taps_h, 3, lambda n: rng.standard_normal(n).astype(kernel.dtype)
+            kernel, rng, rows, columns, step, taps_h, sources, lambda n: rng.standard_normal(n).astype(kernel.dtype)
         )
         taps = [[0, 2, 4], [4, 2, 0]][rows % 2]
-        x = np.pad(x, [(0, 0), (0, 0), (0, 4)])[:, :, : columns + -columns % kernel.lanes + 4]
-        top, left = min(crop[0], x.shape[1]), min(crop[2], x.shape[2])
-        bottom, right = max(top, x.shape[1] - crop[1]), max(left, columns + 4 - crop[3])
+        width = (columns - 1) * step + 5  # of what is read
+        x = rng.standard_normal((*x.shape[:2], width)).astype(kernel.dtype)
+        top, left = min(crop[0], x.shape[1]), min(crop[2], width)
+        bottom, right = max(top, x.shape[1] - crop[1]), max(left, width - crop[3])
         x[:, :top], x[:, bottom:], x[:, :, :left], x[:, :, right:] = 0, 0, 0, 0
-        want = filtered(kernel, guard, x, w, taps, 1, columns, 0.3, None)
-        got = filtered(kernel, guard, x, w, taps, 1, columns, 0.3, None, (top, bottom, left, right))
-        assert_same_bits(got, want)
+        got = filtered(kernel, guard, x, w, taps, step, columns, 0.3, None, (top, bottom, left, right))
+        # A strip: the pixels of each remainder of the position by the step side by side, and whole vectors.
+        strip = np.pad(x, [(0, 0), (0, 0), (0, step * (kernel.lanes + 2))])
+        strip = np.stack([strip[:, :, i::step][:, :, : columns + -columns % kernel.lanes + 4] for i in range(step)], 2)
+        begin = [tap % step * strip.shape[3] + tap // step for tap in taps]
+        strip = strip.reshape(*strip.shape[:2], -1)
+        assert_same_bits(got, filtered(kernel, guard, strip, w, begin, step, columns, 0.3, None))
 
 
 @every("filter")
@@ -648,23 +654,29 @@ def test_depthwise(kernel, guard, rng, group):
         pytest.skip("a group is within a vector")
     seen = np.arange(lanes) ^ np.array([j ^ j >> 1 for j in range(group)])[:, None]
     for count, taps, step, run in product(
-        [1, 2, 3, 4, 6, 7, 8, 10, 13, 14, 15, 18, 23, 31], [1, 2, 9, 25], [1, 3], [1, 2, 3, 4, 5, 6, 7, 9]
+        [1, 2, 3, 4, 6, 7, 8, 10, 13, 14, 15, 18, 23, 31], [1, 2, 9, 25, 49], [1, 3], [1, 2, 3, 4, 5, 6, 7, 9, 0]
     ):
-        # Runs of taps that read neighbours, whose loads are shared.
-        at = rng.permutation(2 * taps)[:taps] * run * step
-        at = (at[:, None] + step * np.arange(run)).ravel()[:taps]
+        # Runs of taps that read neighbours, whose loads are shared; 0 stands for runs of different lengths.
+        lengths = rng.integers(1, 9, taps) if run == 0 else np.full(taps, run)
+        starts = rng.permutation(2 * taps)[:taps] * max(lengths) * step
+        at = np.concatenate([a + step * np.arange(n) for a, n in zip(starts, lengths, strict=True)])[:taps]
         at -= at.min()
-        size = (count - 1) * step + at.max() + 1  # so that the last entry is read
-        x = whole_numbers(rng, (size, lanes), kernel.dtype)
-        w, bias = (whole_numbers(rng, shape, kernel.dtype) for shape in ((taps, group, lanes), lanes))
-        y_step, w_at = lanes + taps % 4, rng.permutation(taps)
-        flat = guard.output((count - 1) * y_step + lanes, kernel.dtype)
-        placed = [guard.input(array) for array in (x, at * lanes, w[np.argsort(w_at)], w_at * group * lanes, bias)]
-        kernel(flat, y_step, count, placed[0], step * lanes, group, taps, *placed[1:])
-        got = guard.take(strided(flat, (count, lanes), y_step, 1))
+        size, blocks = (count - 1) * step + at.max() + 1, 1 + count % 3  # so that the last entry is read
+        x = whole_numbers(rng, (size, blocks, lanes), kernel.dtype)
+        numbers = whole_numbers(rng, (blocks, taps, group, lanes), kernel.dtype)
+        bias = whole_numbers(rng, (blocks, lanes), kernel.dtype)
+        y_step, w_at = blocks * lanes + taps % 4, rng.permutation(taps)
+        weights = np.pad(numbers[:, np.argsort(w_at)].reshape(blocks, -1), [(0, 0), (0, 3)])
+        flat = guard.output((count - 1) * y_step + blocks * lanes, kernel.dtype)
+        arrays = x, at * blocks * lanes, weights.ravel()[: weights.size - 3], w_at * group * lanes, bias
+        placed = [guard.input(array) for array in arrays]
+        x_step, w_block = step * blocks * lanes, weights.shape[1]
+        x_at, w, places, start = placed[1:]
+        kernel(flat, y_step, count, placed[0], x_step, blocks, group, taps, x_at, w, w_block, places, start)
+        got = guard.take(strided(flat, (count, blocks, lanes), y_step, lanes, 1))
         guard.check()
         read = [x[at[t] :][: (count - 1) * step + 1 : step] for t in range(taps)]
-        expected = bias + sum(w[t, j] * read[t][:, seen[j]] for t in range(taps) for j in range(group))
+        expected = bias + sum(numbers[:, t, j] * read[t][:, :, seen[j]] for t in range(taps) for j in range(group))
         np.testing.assert_array_equal(got, expected)
 
 

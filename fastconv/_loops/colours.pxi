@@ -66,14 +66,11 @@ cdef void skip_columns(const DepthwiseJob *job, float *y, const float *wide, Py_
 cdef void colour_rows(const DepthwiseJob *job, const float *x, float *y, Py_ssize_t y_row, Py_ssize_t width,
                       Py_ssize_t rows, const Py_ssize_t *taps) noexcept nogil:
     """Rows of `width` numbers, at least as many as share the lanes. The last ones may be computed twice."""
-    cdef Py_ssize_t column = 0, block, at
+    cdef Py_ssize_t column = 0
     while column < width:
         column = min(column, width - job.channels)
-        for block in range(job.blocks):
-            at = column + block * job.lanes
-            job.kernels.depthwise(y + at, y_row, rows, x + at, job.step_h * job.colour_row, 1, job.taps, taps,
-                                  job.weights + block * job.lanes * job.taps, taps + job.taps,
-                                  job.bias + block * job.lanes)
+        job.kernels.depthwise(y + column, y_row, rows, x + column, job.step_h * job.colour_row, job.blocks, 1, job.taps,
+                              taps, job.weights, job.taps * job.lanes, taps + job.taps, job.bias)
         column += job.channels
 
 

@@ -17,6 +17,7 @@ cdef enum:
     BAND_BYTES = 256 << 10      # of the padded input rows of an item
     IN_PLACE_TAPS = 9           # more of them are faster from a block in L1
     SHORT_ROW = 24              # of outputs: ends take longer than the copy for groups of several channels
+    NEAR_BYTES = 5 << 9         # of weights: more channels at a time are more rows of pixels than L1 has ways for
     MOST_ENDS = 16              # columns whose taps leave the image, if it is read in place
 
 
@@ -196,8 +197,8 @@ cdef void depthwise_band(void *pointer, Py_ssize_t number, Py_ssize_t worker) no
               (rows - 1) * job.step_h + job.span_h + 1)
     for h in range(rows):
         job.kernels.depthwise(out + h * job.out_w * lanes, lanes, job.out_w,
-                              scratch + h * job.step_h * job.pitch * lanes, job.step_w * lanes, job.group, job.taps, at,
-                              job.weights + block * job.taps * job.group * lanes, w_at, job.bias + block * lanes)
+                              scratch + h * job.step_h * job.pitch * lanes, job.step_w * lanes, 1, job.group, job.taps,
+                              at, job.weights + block * job.taps * job.group * lanes, 0, w_at, job.bias + block * lanes)
     if job.end.given and job.end.residual is NULL:
         job.kernels.finish(1, rows * job.out_w * lanes, out, 0, NULL, 0, job.end.kind, job.end.slope)
     store_band(job, out, image, block * lanes, channels, first * job.out_w, rows * job.out_w)
@@ -305,16 +306,23 @@ cdef struct Ends:               # columns whose taps are not all inside; then, a
 
 cdef void depthwise_pixels(const DepthwiseJob *job, const float *x, Py_ssize_t x_step, float *y, Py_ssize_t y_step,
                            Py_ssize_t count, const Ends *ends, Py_ssize_t i) noexcept nogil:
-    """Outputs of all channels, a vector at a time. The last one may begin before the one before it ends."""
-    cdef Py_ssize_t block, channel, weights = job.taps * job.group * job.lanes
+    """Outputs of all channels, some cache lines at a time. The last vector may begin before the one before it ends.
+    """
+    cdef Py_ssize_t whole = job.channels // job.lanes, last = job.channels - job.lanes, block = 0, blocks
+    cdef Py_ssize_t weights = job.taps * job.group * job.lanes
+    cdef Py_ssize_t near = max(1, NEAR_BYTES // (weights * <Py_ssize_t>sizeof(float)))
+    cdef const Py_ssize_t *at = ends.lists + 2 * i * job.taps
     x, y = x + ends.column[i] * job.step_w * job.x_column, y + ends.column[i] * job.y_column
-    for block in range(job.blocks):
-        channel = block * job.lanes
-        if channel + job.lanes > job.channels:
-            block, channel = job.blocks, job.channels - job.lanes
-        job.kernels.depthwise(y + channel, y_step, count, x + channel, x_step, job.group, ends.taps[i],
-                              ends.lists + 2 * i * job.taps, job.weights + block * weights,
-                              ends.lists + (2 * i + 1) * job.taps, job.bias + block * job.lanes)
+    while block < whole:
+        blocks = min(near, whole - block)
+        job.kernels.depthwise(y + block * job.lanes, y_step, count, x + block * job.lanes, x_step, blocks, job.group,
+                              ends.taps[i], at, job.weights + block * weights, weights, at + job.taps,
+                              job.bias + block * job.lanes)
+        block += blocks
+    if whole < job.blocks:
+        job.kernels.depthwise(y + last, y_step, count, x + last, x_step, 1, job.group, ends.taps[i], at,
+                              job.weights + job.blocks * weights, weights, at + job.taps,
+                              job.bias + job.blocks * job.lanes)
 
 
 cdef void depthwise_inner(const DepthwiseJob *job, const float *x, float *y, const Ends *ends) noexcept nogil:

@@ -447,7 +447,16 @@ cdef class Cut:
         cdef Py_ssize_t shares = job.images * job.groups * job.grid[0], budget = STRIP_BYTES, pixels
         cdef bint long_rows
         cdef Py_ssize_t wanted = 4 * job.threads if job.threads > 1 else 1
-        if job.outputs * job.n_phases == 1 and job.image.step[1] > 1:
+        # One output of a few channels: the filter reads the image itself, and knows where it ends. A large one comes
+        # from memory, which is fast along long rows: kernels/filter.h takes tiles along them where registers are few.
+        pixels = job.images * job.groups * job.channels * job.image.size[1] * job.image.size[2]
+        long_rows = job.image.size[2] * job.itemsize >= PAGE and job.kernels.rows <= 6
+        job.filters_in_place = (job.outputs * job.n_phases == 1 and job.skip_dead and not job.last & READS_LAST
+                                and (pixels * job.itemsize <= FILTERED_BYTES or long_rows)
+                                and self._picks_pixels(job) and job.reach.planes == 1
+                                and job.image.size[0] == job.grid[0] == 1
+                                and job.image.origin[0] + job.reach.plane_offset[0] == 0)
+        if job.outputs * job.n_phases == 1 and job.image.step[1] > 1 and not job.filters_in_place:
             budget = FILTER_BYTES
         self._cut_units_of_items(job, 1)
         job.columns, job.rows = min(job.grid[2], STRIP_COLUMNS), 1
@@ -463,19 +472,19 @@ cdef class Cut:
         job.column_blocks = ceil_div(job.grid[2], job.columns)
         while job.rows > 1 and shares * job.column_blocks * ceil_div(job.grid[1], job.rows) < wanted:
             job.rows = ceil_div(job.rows, 2)
-        # One output of a few channels: the filter reads the image itself, and knows where it ends. A large one comes
-        # from memory, which is fast along long rows: kernels/filter.h takes tiles along them where registers are few.
-        pixels = job.images * job.groups * job.channels * job.image.size[1] * job.image.size[2]
-        long_rows = job.image.size[2] * job.itemsize >= PAGE and job.kernels.rows <= 6
-        job.filters_in_place = (job.outputs * job.n_phases == 1 and job.skip_dead and not job.last & READS_LAST
-                                and (pixels * job.itemsize <= FILTERED_BYTES or long_rows)
-                                and job.image.step[1] == job.image.step[2] == job.reach.planes == 1
-                                and job.image.size[0] == job.grid[0] == 1
-                                and job.image.origin[0] + job.reach.plane_offset[0] == 0)
         job.row_blocks = ceil_div(job.grid[1], job.rows)
         job.blocks = job.grid[0] * job.row_blocks * job.column_blocks
         job.item_pixels = job.rows * job.columns
         return 0
+
+    cdef bint _picks_pixels(self, const Job *job):
+        """Can a filter read an image whose rows have no padding and are not split? Every pixel, or every second one."""
+        cdef const Group *group = job.packed[0].group
+        if job.image.step[1] != job.image.step[2] or job.image.step[2] > 2:
+            return False
+        if job.image.step[2] == 1:
+            return True
+        return group.kernel[1] > 1 and group.offset[3 * group.kernel[2] + 1] - group.offset[1] == 1
 
     cdef int _lay_out_scratch(self, Job *job) except -1:
         """[pixels: a panel or a strip][outputs built aside][runs, or rows of the strip]"""

@@ -17,6 +17,7 @@ cdef void filter_strip(const Job *job, const Item *item, const Packed *packed, c
     apart = unit // gcd(unit, job.image.step[1])
     rows.step, rows.x_row = job.image.step[1] * apart // unit, unit * strip.row
     rows.columns, rows.y_row, rows.edges = strip.w1 - strip.w0, apart * row, job.filters_in_place
+    rows.across = job.image.step[2] if job.filters_in_place else 1
     if final:
         high = max(1, FINISH_BYTES // (rows.columns * job.itemsize) // FILTER_ROWS) * FILTER_ROWS
     for h in range(min(apart, strip.h1 - strip.h0)):
@@ -38,17 +39,17 @@ cdef void find_strip(const Job *job, const Item *item, Strip *strip) noexcept no
     cdef const fc_image *image = &job.image
     strip.row, strip.channel = image.pitch[1], image.channel
     strip.pixels = channel_pixels(job, item, strip.c0) + (
-        (strip.h0 + image.origin[1] + job.reach.low_h) * strip.row
-        + strip.w0 + image.origin[2] + job.reach.low_w) * job.itemsize
+        (strip.h0 * image.step[1] + image.origin[1] + job.reach.low_h) * strip.row
+        + strip.w0 * image.step[2] + image.origin[2] + job.reach.low_w) * job.itemsize
 
 
 cdef void find_edges(const Job *job, const Strip *strip, Py_ssize_t row, Py_ssize_t unit,
                      fc_filter *rows) noexcept nogil:
     """Which rows and columns are the image's, from a row of the strip on and `unit` rows apart."""
-    row += strip.h0 + job.image.origin[1] + job.reach.low_h
+    row += strip.h0 * job.image.step[1] + job.image.origin[1] + job.reach.low_h
     rows.top = ceil_div(-row, unit) if row < 0 else 0
     rows.bottom = ceil_div(max(0, job.image.size[1] - row), unit)
-    rows.lo = -(strip.w0 + job.image.origin[2] + job.reach.low_w)
+    rows.lo = -(strip.w0 * job.image.step[2] + job.image.origin[2] + job.reach.low_w)
     rows.hi = rows.lo + job.image.size[2]
 
 
@@ -91,7 +92,7 @@ cdef Py_ssize_t locate_taps(const Job *job, const Item *item, const Packed *pack
             n += 1
     for t in range(rows.taps_w):
         w = offset[3 * t + 2] - job.reach.low_w
-        tap[t] = w % step * strip.pitch + w // step
+        tap[t] = w if job.filters_in_place else w % step * strip.pitch + w // step
     rows.sources, rows.x_at = n, x_at
     rows.w_at, rows.tap = w_at, tap
     unit[0] = below if below > 0 else -below if below else job.image.step[1]

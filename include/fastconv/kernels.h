@@ -50,6 +50,7 @@ typedef struct {
     fc_index w_h, w_w;
     fc_index edges;               /* is x an image without padding? Then it has */
     fc_index lo, hi, top, bottom; /* these columns and rows */
+    fc_index across;              /* elements of x from one output column to the next: 1, or step with edges */
 } fc_filter;
 
 /* ---- element kernels: void stands for the element type of the table ---- */
@@ -85,13 +86,14 @@ typedef void fc_unpack_pixels_fn(void *pixels, fc_index column, fc_index channel
 /* kernels/resize.h: y[j] = w[j]*x[at[j]] + w[count + j]*x[at[count + j]]. */
 typedef void fc_resize_row_fn(void *y, const void *x, const fc_index *at, const void *w, fc_index count);
 
-/* kernels/depthwise.h: y[p*y_step + i] = bias[i] + sum_t,j w[w_at[t] + j*L + i] * x[p*x_step + at[t] + (i ^ gray(j))],
- * L lanes. */
-typedef void fc_depthwise_fn(void *y, fc_index y_step, fc_index count, const void *x, fc_index x_step, fc_index group,
-                             fc_index taps, const fc_index *at, const void *w, const fc_index *w_at, const void *bias);
+/* kernels/depthwise.h: y[p*y_step + b*L + i] = bias[b*L + i] + sum_t,j w[b*w_block + w_at[t] + j*L + i]
+ * * x[p*x_step + b*L + at[t] + (i ^ gray(j))], L lanes. */
+typedef void fc_depthwise_fn(void *y, fc_index y_step, fc_index count, const void *x, fc_index x_step, fc_index blocks,
+                             fc_index group, fc_index taps, const fc_index *at, const void *w, fc_index w_block,
+                             const fc_index *w_at, const void *bias);
 
-/* kernels/filter.h: y[r][n] = start + sum_s,i,j w[w_at[s] + i*w_h + j*w_w] * x[x_at[s] + (r*step + i)*x_row + tap[j] +
- * n]. */
+/* kernels/filter.h: y[r][n] = start + sum_s,i,j w[w_at[s] + i*w_h + j*w_w] * x[x_at[s] + (r*step + i)*x_row + tap[j]
+ * + n*across]. */
 typedef void fc_filter_fn(const fc_filter *filter, const void *x, void *y, const void *bias);
 
 /* kernels/gemm.h: c[r][n] = start[r][n] + sum_k a[k][r] * b[b_row[k] + n]. */

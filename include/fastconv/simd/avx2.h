@@ -107,12 +107,18 @@ FC_INLINE v_t v_zip_low(v_t a, v_t b) { /* unpack works in halves of 16 bytes */
 FC_INLINE v_t v_zip_high(v_t a, v_t b) {
     return FC_AVX(permute2f128)(FC_AVX(unpacklo)(a, b), FC_AVX(unpackhi)(a, b), 0x31);
 }
-FC_INLINE v_t v_even(v_t a, v_t b) {
-#if FC_IS_F32 /* a0 a2 b1 b3 | a4 a6 b5 b7, then the middle halves change places */
-    v_t pairs = _mm256_shuffle_ps(a, b, _MM_SHUFFLE(3, 1, 2, 0));
-    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(pairs), _MM_SHUFFLE(3, 1, 2, 0)));
+FC_INLINE v_t v_even_mixed(v_t a, v_t b) {
+#if FC_IS_F32 /* a0 a2 b1 b3 | a4 a6 b5 b7 */
+    return _mm256_shuffle_ps(a, b, _MM_SHUFFLE(3, 1, 2, 0));
 #else /* a0 b1 | a2 b3 */
-    return _mm256_permute4x64_pd(_mm256_shuffle_pd(a, b, 10), _MM_SHUFFLE(3, 1, 2, 0));
+    return _mm256_shuffle_pd(a, b, 10);
+#endif
+}
+FC_INLINE v_t v_unmix(v_t v) { /* the middle halves of halves change places */
+#if FC_IS_F32
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(v), _MM_SHUFFLE(3, 1, 2, 0)));
+#else
+    return _mm256_permute4x64_pd(v, _MM_SHUFFLE(3, 1, 2, 0));
 #endif
 }
 FC_INLINE void v_transpose(v_t *x) {

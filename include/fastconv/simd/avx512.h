@@ -84,7 +84,7 @@ FC_INLINE v_t v_zip_high(v_t a, v_t b) {
 #endif
     return FC_AVX512(permutex2var)(a, from, b);
 }
-FC_INLINE v_t v_even(v_t a, v_t b) { /* lanes of b count from V_LANES, and b begins one element early */
+FC_INLINE v_t v_even_mixed(v_t a, v_t b) { /* lanes of b count from V_LANES, and b begins one element early */
 #if FC_IS_F32
     const __m512i from = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);
 #else
@@ -92,6 +92,7 @@ FC_INLINE v_t v_even(v_t a, v_t b) { /* lanes of b count from V_LANES, and b beg
 #endif
     return FC_AVX512(permutex2var)(a, from, b);
 }
+FC_INLINE v_t v_unmix(v_t v) { return v; }
 FC_INLINE void v_transpose(v_t *x) {
     v_t y[V_LANES];
 #if FC_IS_F32 /* squares of 4 within quarters, then a square of quarters for every four rows */

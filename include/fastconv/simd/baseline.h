@@ -71,11 +71,12 @@ FC_INLINE v_t v_zip_high(v_t a, v_t b) {
     for (int i = 0; i < V_LANES / 2; i++) v[2 * i] = a[V_LANES / 2 + i], v[2 * i + 1] = b[V_LANES / 2 + i];
     return v;
 }
-FC_INLINE v_t v_even(v_t a, v_t b) {
+FC_INLINE v_t v_even_mixed(v_t a, v_t b) {
     v_t v;
     for (int i = 0; i < V_LANES / 2; i++) v[i] = a[2 * i], v[V_LANES / 2 + i] = b[2 * i + 1];
     return v;
 }
+FC_INLINE v_t v_unmix(v_t v) { return v; }
 FC_INLINE void v_transpose(v_t *x) {
     for (int i = 0; i < V_LANES; i++)
         for (int j = 0; j < i; j++) {

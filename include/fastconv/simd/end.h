@@ -24,6 +24,8 @@
 #undef v_zip_low
 #undef v_zip_high
 #undef v_even
+#undef v_even_mixed
+#undef v_unmix
 #undef v_transpose
 #undef V_LANES
 #undef V_REGISTERS

@@ -22,6 +22,7 @@
  *   v_every(p, step)       lane i is p[i*step]; (V_LANES - 1)*step < 2^31
  *   v_zip_low(a, b)        a0 b0 a1 b1 ..., V_LANES of it; v_zip_high(a, b) is the rest
  *   v_even(a, b)           with a = p[0..L) and b = p[L-1..2L-1): p[0], p[2], ... p[2L-2]
+ *   v_even_mixed(a, b)     the same lanes in an order that takes fewer operations; v_unmix(v) puts them right
  * v_transpose(x)         the square of V_LANES vectors x[i]: entry j of vector i changes places with entry i of vector
  * j
  */
@@ -49,5 +50,7 @@
 #define v_every FC_WORD(v_every)
 #define v_zip_low FC_WORD(v_zip_low)
 #define v_zip_high FC_WORD(v_zip_high)
-#define v_even FC_WORD(v_even)
+#define v_even(a, b) v_unmix(v_even_mixed(a, b))
+#define v_even_mixed FC_WORD(v_even_mixed)
+#define v_unmix FC_WORD(v_unmix)
 #define v_transpose FC_WORD(v_transpose)
