@@ -161,16 +161,16 @@ def kernels(name):
     cdef int i = 0
     found = {"f32": (table.f32.lanes, table.f32.rows, table.f32.columns, table.f32.narrow),
              "f64": (table.f64.lanes, table.f64.rows, table.f64.columns, table.f64.narrow),
-             "bytes": (table.bytes.unit,)}
+             "bytes": (table.bytes.unit, table.bytes.words)}
     while fc_isa_kernel(table, i, &entry, &kernel):
         found[entry.decode()] = <uintptr_t>kernel
         i += 1
     return found
 
 
-def byte_unit():
-    """Bytes of a vector that one mask permutes, of the instruction set in use."""
-    return fc_isa_table(current_isa).bytes.unit
+def byte_units():
+    """Bytes of a vector whose bytes one mask permutes, and of one whose words of 4; 0 where the first is as large."""
+    return fc_isa_table(current_isa).bytes.unit, fc_isa_table(current_isa).bytes.words
 
 
 def shuffle_table(Py_ssize_t unit, Py_ssize_t ways, Py_ssize_t item_bytes, bint undo):

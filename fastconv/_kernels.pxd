@@ -106,6 +106,7 @@ cdef extern from "fastconv/kernels.h" nogil:
         void (*mean_runs)(void *, const void *, const fc_columns *, const void *, const void *) noexcept nogil
 
     ctypedef struct fc_permutation:
+        fc_index unit
         fc_index pixels
         fc_index to_runs
         fc_index to_run
@@ -121,7 +122,7 @@ cdef extern from "fastconv/kernels.h" nogil:
         const unsigned char *masks
 
     ctypedef struct fc_byte_kernels:
-        fc_index unit
+        fc_index unit, words
         void (*interleave)(void *, const void *const *, fc_index, fc_index, fc_index, fc_index,
                            const unsigned char *) noexcept nogil
         void (*deinterleave)(void *const *, const void *, fc_index, fc_index, fc_index, fc_index,

@@ -6,8 +6,8 @@ A coarse pixel holds the elements of fh rows of fw fine pixels:
     row 0     a0 b0 c0 a1 b1 c1
     row 1     a2 b2 c2 a3 b3 c3
 
-Both are cut into vectors of `unit` bytes. A vector that is stored is picked from some that are loaded, with a mask of
-bytes for each; stores that pick from the same few loads are a tile.
+Both are cut into vectors of `unit` bytes. A vector that is stored is picked from some that are loaded, with a mask for
+each, of bytes or of words.
 """
 
 from __future__ import annotations
@@ -18,10 +18,15 @@ from typing import NamedTuple
 import numpy as np
 
 TAKE, KEEP = 0x40, 0x80  # of include/fastconv/kernels.h
+WORD, SIGN = 4, 0x80  # bytes of a word, and what its mask has where it is taken
 SIDE = 4  # of a tile: its loads, unless one store alone has more, and its stores
+EACH = 8  # masks of a tile whose stores have loads of their own
 SMALL_UNIT = 16  # of AVX2: 4 elements from 4 loads, where 16 would come from as many as there are fine pixels
-MOST_BYTES = 4096  # of a coarse group: at the worst they have 64 KiB of masks, which stay in L2
+MOST_BYTES = 4096  # FC_MAX_GROUP; at the worst they have 64 KiB of masks, which stay in L2
 MOST_RUNS = 64  # FC_MAX_RUNS
+WORD_PLANS = 3  # that are compared: groups of still more pixels never were the best
+STRIP = 4 << 10  # bytes of coarse pixels that go through one tile after the other: STRIP_OF_TILES of the core
+PUT_BYTES, PUT_WORDS, LOOP, BEGIN = 2, 4, 4, 60  # operations, about: for a mask with AVX2, around a tile, before it
 
 
 class Permutation(NamedTuple):
@@ -32,56 +37,169 @@ class Permutation(NamedTuple):
     block: int  # bytes of a fine pixel that a block has
     rows: int  # runs of fine bytes: the rows of fine pixels, or each fine pixel apart
     tiles: int
-    places: np.ndarray  # of each tile: loads, stores, (run from, byte) of each load, (run to, byte) of each store
+    places: np.ndarray  # of each tile: loads, stores, whether each store has its own; (run, byte) of loads, of stores
     masks: np.ndarray  # [tile][store][load][byte]
+
+
+class _Store(NamedTuple):
+    """A vector that is stored: where, what each of its bytes comes from, and the vectors to load for it."""
+
+    at: tuple[int, int]  # run, byte
+    wanted: np.ndarray
+    loads: list[tuple[int, int]]
+
+
+class _Tile(NamedTuple):
+    each: bool
+    loads: list[tuple[int, int]]  # of all stores; of a store alone, if each has its own: then those are in the stores
+    stores: list[_Store]
+
+
+class Plan(NamedTuple):
+    """A permutation before its masks are written, which takes longer than all else."""
+
+    unit: int
+    words: bool
+    pixels: int
+    block: int
+    rows: int
+    run: int  # bytes
+    tiles: list[_Tile]
+    cost: float  # operations of a pixel, about
 
 
 @lru_cache(maxsize=256)
 def permutation(
-    unit: int, itemsize: int, channels: int, factors: tuple[int, int], order: str, undo: bool
+    units: tuple[int, int], itemsize: int, channels: int, factors: tuple[int, int], order: str, undo: bool
 ) -> Permutation | None:
-    """Return the tiles of a shuffle whose fine pixels have `channels`, or None where there are too many."""
+    """Return the tiles of a shuffle whose fine pixels have `channels`, or None where there are too many.
+
+    units : bytes of a vector whose bytes go anywhere, and of one whose words do (0: none).
+    """
+    unit, _ = units
     fh, fw = factors
-    if fh * fw > SIDE and channels * itemsize >= unit:
+    pixel = channels * itemsize
+    plans = word_plans(units, itemsize, channels, factors, order, undo)
+    if fh * fw > SIDE and pixel >= unit:
         unit = min(unit, SMALL_UNIT)
+    if pixel < unit or not (unit % itemsize or order == "dcr"):  # where rows of fine pixels are runs of the coarse one
+        pixels = 1 if pixel >= unit else max(1, unit // (fw * pixel))
+        plans += _plan(unit, False, itemsize, channels, factors, order, undo, pixels)
+    return written(min(plans, key=lambda plan: plan.cost)) if plans else None
+
+
+def word_plans(
+    units: tuple[int, int], itemsize: int, channels: int, factors: tuple[int, int], order: str, undo: bool
+) -> list[Plan]:
+    """Return what words can do, from the least pixels on whose runs spoil no more than the next one."""
+    _, words = units
+    pixel = channels * itemsize
+    if itemsize % WORD or pixel >= words:
+        return []
+    least = max(1, -(-words // (factors[1] * pixel)) - 1)
+    return [
+        plan
+        for n in range(least, least + WORD_PLANS)
+        for plan in _plan(words, True, itemsize, channels, factors, order, undo, n)
+    ]
+
+
+def _plan(
+    unit: int, words: bool, itemsize: int, channels: int, factors: tuple[int, int], order: str, undo: bool, pixels: int
+) -> list[Plan]:
+    """Return the plan for groups of so many pixels, or none if they are too large."""
+    fh, fw = factors
     apart = channels * itemsize >= unit
-    if apart and (unit % itemsize or order == "dcr"):  # in "dcr", rows of fine pixels are whole runs of the coarse one
-        return None
-    pixels = 1 if apart else max(1, unit // (fw * channels * itemsize))
     block = unit // itemsize if apart else channels
     rows = fh * fw if apart else fh
     size = pixels * block * fh * fw
     if rows > MOST_RUNS or size * itemsize > MOST_BYTES:
-        return None
+        return []
     places = np.arange(size).reshape((pixels, block, fh, fw) if order == "crd" else (pixels, fh, fw, block))
     places = places.transpose((2, 3, 0, 1) if apart else (2, 0, 3, 1) if order == "crd" else (1, 0, 2, 3)).reshape(-1)
     if undo:
         places = np.argsort(places)
     places = (places[:, None] * itemsize + np.arange(itemsize)).reshape(1 if undo else rows, -1)
-    return Permutation(
-        unit, pixels, block * itemsize, rows, *_tiles(places, unit, size * itemsize // (rows if undo else 1))
-    )
+    run = size * itemsize // (rows if undo else 1)
+    groups = max(1, STRIP // (size * itemsize))
+    ways = _shared_tiles(places, unit, run), _own_tiles(places, unit, run)
+    cost, tiles = min(((_operations(way, words, groups), way) for way in ways), key=lambda pair: pair[0])
+    return [Plan(unit, words, pixels, block * itemsize, rows, run, tiles, cost / pixels)]
 
 
-def _tiles(places: np.ndarray, unit: int, run: int) -> tuple[int, np.ndarray, np.ndarray]:
-    """Cut `places`, for each byte of each run to the byte it comes from, of runs of `run` bytes one after the other."""
-    tiles: list[tuple[list, list]] = []  # loads and stores
-    for to, sources in enumerate(places):
-        for start in _starts(len(sources), unit):
-            wanted = sources[start : start + unit]
-            grid = [(number, byte) for number in np.unique(wanted // run) for byte in _starts(run, unit)]
-            loads = [load for load in grid if (_mask(wanted, load, unit, run) & TAKE).any()]
-            joined = tiles[-1][0] + [load for load in loads if load not in tiles[-1][0]] if tiles else loads
-            if tiles and len(joined) <= SIDE and len(tiles[-1][1]) < SIDE:
-                tiles[-1][0][:] = joined
-                tiles[-1][1].append((to, start))
-            else:
-                tiles.append((loads, [(to, start)]))
+def _operations(tiles: list[_Tile], words: bool, groups: int) -> float:
+    """Estimate the operations for a group of pixels, of a row of `groups`: a tile is set up, and done for each."""
+    total = 0.0
+    for tile in tiles:
+        loads, stores = len(tile.loads), len(tile.stores)
+        masks, read = loads * stores, loads * stores if tile.each else loads
+        moves = masks * (PUT_WORDS if words else PUT_BYTES) + read + stores + LOOP
+        total += moves * (1 if loads <= SIDE else 2) + BEGIN / groups
+    return total
+
+
+def _shared_tiles(places: np.ndarray, unit: int, run: int) -> list[_Tile]:
+    """Cut `places`, for each byte of each run to the byte it comes from, of runs of `run` bytes one after the other.
+
+    Loads lie side by side; stores that pick from the same few are a tile.
+    """
+    tiles: list[_Tile] = []
+    for store in _stores(places, unit):
+        number, byte = np.divmod(store.wanted, run)
+        loads = [divmod(at, run) for at in np.unique(number * run + _load_at(byte, unit, run)).tolist()]
+        joined = tiles[-1].loads + [load for load in loads if load not in tiles[-1].loads] if tiles else loads
+        if tiles and len(joined) <= SIDE and len(tiles[-1].stores) < SIDE:
+            tiles[-1].loads[:] = joined
+            tiles[-1].stores.append(store)
+        else:
+            tiles.append(_Tile(False, loads, [store]))
+    return tiles
+
+
+def _own_tiles(places: np.ndarray, unit: int, run: int) -> list[_Tile]:
+    """Cut `places` likewise; each store has loads of its own, which begin with the first byte that it wants."""
+    tiles: list[_Tile] = []
+    for store in _stores(places, unit):
+        for number in np.unique(store.wanted // run):
+            left = np.sort(store.wanted[store.wanted // run == number] - number * run)
+            while left.size:
+                start = max(0, min(int(left[0]), run - unit))
+                store.loads.append((number, start))
+                left = left[left >= start + unit]
+        count = len(store.loads)
+        alike = tiles and tiles[-1].each and len(tiles[-1].loads) == count
+        if alike and len(tiles[-1].stores) < SIDE and (len(tiles[-1].stores) + 1) * count <= EACH:
+            tiles[-1].stores.append(store)
+        else:
+            tiles.append(_Tile(count <= SIDE, store.loads, [store]))
+    return tiles
+
+
+def _stores(places: np.ndarray, unit: int) -> list[_Store]:
+    runs = ((to, sources, start) for to, sources in enumerate(places) for start in _starts(len(sources), unit))
+    return [_Store((to, start), sources[start : start + unit], []) for to, sources, start in runs]
+
+
+def written(plan: Plan) -> Permutation:
+    """Return a plan as the kernel reads it."""
     numbers, masks = [], []
-    for loads, stores in tiles:
-        numbers += [len(loads), len(stores), *np.ravel(loads), *np.ravel(stores)]
-        masks += [_mask(places[to, at : at + unit], load, unit, run) for to, at in stores for load in loads]
-    return len(tiles), np.array(numbers, np.intp), np.concatenate(masks)
+    for tile in plan.tiles:
+        each = tile.each and len(tile.stores) > 1
+        loads = [load for store in tile.stores for load in store.loads] if each else tile.loads
+        numbers += [len(tile.loads), len(tile.stores), each, *np.ravel(loads)]
+        numbers += [place for store in tile.stores for place in store.at]
+        for store in tile.stores:
+            loads = store.loads if each else tile.loads
+            masks += [_mask(store.wanted, load, plan.unit, plan.run) for load in loads]
+    if plan.words:
+        masks = [_words(mask) for mask in masks]
+    places = np.array(numbers, np.intp)
+    return Permutation(*plan[:1], *plan[2:5], len(plan.tiles), places, np.concatenate(masks))
+
+
+def _load_at(byte: np.ndarray, unit: int, run: int) -> np.ndarray:
+    """Return where the vector begins that holds each byte, of those by which a run is loaded."""
+    return np.minimum(byte // unit * unit, max(0, run - unit))
 
 
 def _starts(run: int, unit: int) -> list[int]:
@@ -97,3 +215,13 @@ def _mask(wanted: np.ndarray, load: tuple[int, int], unit: int, run: int) -> np.
     mask = KEEP | np.arange(unit, dtype=np.uint8)
     mask[: len(wanted)][here] = TAKE | (wanted - first)[here].astype(np.uint8)
     return mask
+
+
+def _words(mask: np.ndarray) -> np.ndarray:
+    """Return a mask of bytes, whole words of which stay together, as one of words."""
+    words = np.zeros((len(mask) // WORD, WORD), np.uint8)
+    first = mask[::WORD]
+    taken = (first & KEEP) == 0
+    words[:, 0] = np.where(taken, (first & (TAKE - 1)) // WORD, 0)
+    words[:, -1] = np.where(taken, SIGN, 0)
+    return words.reshape(-1)

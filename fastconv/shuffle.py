@@ -308,7 +308,7 @@ def _move_last(x: NDArray[Any], y: NDArray[Any], geometry: ShuffleGeometry, orde
     pixel, threads = channels * x.itemsize, get_num_threads()
     steps = None
     if fd == 1 and pixel and not x.dtype.hasobject:
-        steps = permutation(_core.byte_unit(), x.itemsize, channels, (fh, fw), order, undo)
+        steps = permutation(_core.byte_units(), x.itemsize, channels, (fh, fw), order, undo)
     if steps is not None:
         x, rows = np.ascontiguousarray(x), [(n * d * h, w * fh * fw * pixel), (n * d * h * fh, w * fw * pixel)]
         source, target = rows[::-1] if undo else rows

@@ -15,7 +15,7 @@ from tolerances import UNIT_ROUNDOFF, assert_close, assert_same_bits, transform
 
 from fastconv import _core, _winograd
 from fastconv._fourier import order, roots
-from fastconv._permutation import permutation
+from fastconv._permutation import permutation, word_plans, written
 
 INT, INDEX, POINTER, DOUBLE = ctypes.c_int, ctypes.c_ssize_t, ctypes.c_void_p, ctypes.c_double
 
@@ -97,7 +97,7 @@ class Kernel:
             self.dtype = np.dtype({"f32": np.float32, "f64": np.float64}[element])
             self.lanes, self.rows, self.columns, self.narrow = table[element]
         else:
-            (self.unit,) = table[element]
+            self.unit, self.words = table[element]
 
     def __call__(self, *args):
         return self.function(*(address(x) if isinstance(x, np.ndarray) else x for x in args))
@@ -1064,13 +1064,31 @@ PERMUTED = [  # channels, factors, item: groups of many pixels and of one, runs 
 @pytest.mark.parametrize("order", ["crd", "dcr"])
 @pytest.mark.parametrize(("channels", "factors", "item"), PERMUTED)
 def test_permute(kernel, guard, rng, channels, factors, item, order, undo):
-    plan = permutation(kernel.unit, item, channels, factors, order, undo)
+    plan = permutation((kernel.unit, 0), item, channels, factors, order, undo)
     if plan is None:
         assert order == "dcr" and channels * item >= kernel.unit
-        return
-    if plan.unit != kernel.unit:
+    elif plan.unit != kernel.unit:
         assert plan.unit == 16 and channels * item >= kernel.unit
-        return
+    else:
+        check_permute(kernel, guard, rng, plan, factors, item, order, undo)
+
+
+@every("permute")
+@pytest.mark.parametrize("undo", [False, True])
+@pytest.mark.parametrize("order", ["crd", "dcr"])
+@pytest.mark.parametrize(("channels", "factors", "item"), [case for case in PERMUTED if case[2] % 4 == 0])
+def test_permute_words(kernel, guard, rng, channels, factors, item, order, undo):
+    """In groups of any number of pixels, whichever is chosen."""
+    pixel = channels * item
+    plans = word_plans((kernel.unit, kernel.words), item, channels, factors, order, undo)
+    assert bool(plans) == (pixel < kernel.words)
+    assert len({plan.pixels for plan in plans}) == len(plans)
+    for plan in plans:
+        assert plan.unit == kernel.words
+        check_permute(kernel, guard, rng, written(plan), factors, item, order, undo)
+
+
+def check_permute(kernel, guard, rng, plan, factors, item, order, undo):
     (fh, fw), columns, gap = factors, plan.rows // factors[0], 24 * (plan.rows > factors[0])  # other blocks' bytes
     fine_run, coarse_run = fw // columns * plan.block, fh * fw * plan.block
 
@@ -1093,7 +1111,7 @@ def test_permute(kernel, guard, rng, channels, factors, item, order, undo):
             view[...] = numbers
         runs = [n * plan.pixels for view in (written[0], read[0]) for n in (view.shape[1], view.shape[1] + gap)]
         program = plan.tiles, address(plan.places), address(plan.masks)
-        struct = [plan.pixels, len(written), *runs[:2], len(read), *runs[2:], 1, 0, 0, *program]
+        struct = [plan.unit, plan.pixels, len(written), *runs[:2], len(read), *runs[2:], 1, 0, 0, *program]
         kernel(to, source, pixels, guard.input(np.array(struct, np.intp)))
         got, left = (np.stack([guard.take(view) for view in views]) for views in (written, read))
         guard.check()

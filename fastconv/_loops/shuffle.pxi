@@ -3,7 +3,7 @@
 cdef enum:
     PIECE_BYTES = 64 << 10      # of fine: what an item moves, and the longest piece of a row
     AVX2 = 1                    # in the list of instruction sets
-    STRIP_OF_TILES = 16 << 10   # of coarse pixels that go through one tile after the other, in L1
+    STRIP_OF_TILES = 4 << 10   # of coarse pixels that go through one tile after the other, in L1
     AXES = 7                    # of the walk over pieces
     SERIAL_BYTES = 256 << 10    # below which waking a thread costs more than it brings
 
@@ -129,7 +129,8 @@ def shuffle_last(x, y, Py_ssize_t pixel, factors, permutation, bint undo, Py_ssi
     area = job.fh * job.fw
     plan.pixels, job.block, runs, plan.tiles = permutation[1:5]
     job.movers, job.pixel, job.undo = &fc_isa_table(current_isa).bytes, pixel, undo
-    if job.movers.unit != permutation[0]:
+    plan.unit = permutation[0]
+    if plan.unit not in (job.movers.unit, job.movers.words):
         job.movers = &fc_isa_table(AVX2).bytes
     job.columns = runs // job.fh
     job.coarse = <char *>(&target[0, 0] if undo else &source[0, 0])

@@ -16,6 +16,7 @@ enum {
     FC_MAX_WAYS = 16, /* rows that the byte movers interleave in registers */
     FC_MAX_TABLE = FC_MAX_WAYS * FC_MAX_WAYS * 64, /* bytes of the largest fc_shuffle_table */
     FC_MAX_RUNS = 64,                              /* rows that the pixels of one are permuted to */
+    FC_MAX_GROUP = 4096,                           /* bytes of the pixels that are permuted at a time */
     FC_TAKE = 0x40, /* byte i of a mask: FC_TAKE | n takes byte n of the vector picked from, */
     FC_KEEP = 0x80  /* FC_KEEP | i leaves what is there */
 };
@@ -160,14 +161,16 @@ typedef void fc_deinterleave_fn(void *const *coarse, const void *fine, fc_index 
                                 fc_index item_bytes, const unsigned char *table);
 
 /* kernels/permute.h: bytes of groups of pixels change places. Runs are what a group has of one row, in bytes; of each
- * tile `places` has the numbers of loads and stores, and of each of them the run and the byte. */
+ * tile `places` has the numbers of loads and stores, whether each store has loads of its own, and of each of them the
+ * run and the byte. */
 typedef struct {
+    fc_index unit;   /* bytes of a load, store and mask: of the table's two */
     fc_index pixels; /* of a group */
     fc_index to_runs, to_run, to_step, from_runs, from_run, from_step;
     fc_index blocks, to_block, from_block; /* of channels, each permuted alike: how many, and the bytes between them */
     fc_index tiles;
     const fc_index *places;
-    const unsigned char *masks; /* [tile][store][load], of B_UNIT bytes */
+    const unsigned char *masks; /* [tile][store][load] */
 } fc_permutation;
 typedef void fc_permute_fn(void *const *to, const void *const *from, fc_index pixels, const fc_permutation *plan);
 
@@ -188,7 +191,8 @@ typedef struct {
 } fc_real_kernels;
 
 typedef struct {
-    fc_index unit; /* bytes of a mask of fc_shuffle_table */
+    fc_index unit;  /* bytes of a mask of fc_shuffle_table, and of a unit whose bytes go anywhere */
+    fc_index words; /* bytes of a unit whose words of 4 go anywhere; 0 where the other is as large */
 #define FC_REAL_KERNEL(family)
 #define FC_SINGLE_KERNEL(family)
 #define FC_BYTE_KERNEL(family) fc_##family##_fn *family;

@@ -43,7 +43,7 @@ void FC_PASTE(fc_fill__, FC_ISA, , , )(fc_isa *table) {
 #define FC_SINGLE_KERNEL(family) table->f32.family = FC_KERNEL_NAME(f32, family, FC_ISA);
 #define FC_BYTE_KERNEL(family)                                                                                         \
     if (FC_BYTES) table->bytes.family = FC_KERNEL_NAME(bytes, family, FC_ISA);
-    if (FC_BYTES) table->bytes.unit = B_UNIT;
+    if (FC_BYTES) table->bytes.unit = B_UNIT, table->bytes.words = W_UNIT;
 #include "fastconv/kernels.def"
 #undef FC_REAL_KERNEL
 #undef FC_SINGLE_KERNEL

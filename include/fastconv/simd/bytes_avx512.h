@@ -2,6 +2,8 @@
 #define FC_BYTE_WORDS 1
 #define B_BYTES 64
 #define B_UNIT 64
+#define FC_WORDS 0
+#define W_UNIT 0
 typedef __m512i b_t;
 
 FC_INLINE b_t b_load(const unsigned char *p) { return _mm512_loadu_si512(p); }

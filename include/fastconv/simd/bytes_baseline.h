@@ -1,6 +1,8 @@
 /* The byte vocabulary that any CPU runs: no vectors for whole rows, units byte by byte. */
 #define FC_BYTE_WORDS 0
 #define B_UNIT 16
+#define FC_WORDS 0
+#define W_UNIT 0
 typedef struct {
     unsigned char byte[B_UNIT];
 } u_t;
