@@ -27,6 +27,7 @@ LAYERS = [
     (48, (60, 60), (3, 3), {"padding": 9, "dilation": 9, "stride": 3}),
     (32, (24,), (3,), {"padding": 1}),
     (20, (50,), (9,), {"padding": 40, "stride": 7}),
+    (212, (6, 27), (3, 3), {"padding": 1}),  # channels last: more than go at a time
 ]
 
 
