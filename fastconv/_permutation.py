@@ -24,8 +24,9 @@ EACH = 8  # masks of a tile whose stores have loads of their own
 SMALL_UNIT = 16  # of AVX2: 4 elements from 4 loads, where 16 would come from as many as there are fine pixels
 MOST_BYTES = 4096  # FC_MAX_GROUP; at the worst they have 64 KiB of masks, which stay in L2
 MOST_RUNS = 64  # FC_MAX_RUNS
+OWN_LOADS = 16, 32  # units that may have them: with vectors of 64 bytes, which cross cache lines, it is not measured
 WORD_PLANS = 3  # that are compared: groups of still more pixels never were the best
-STRIP = 4 << 10  # bytes of coarse pixels that go through one tile after the other: STRIP_OF_TILES of the core
+STRIP = 4 << 10  # of AVX2: bytes of coarse pixels that go through one tile after the other, 256 units in the core
 PUT_BYTES, PUT_WORDS, LOOP, BEGIN = 2, 4, 4, 60  # operations, about: for a mask with AVX2, around a tile, before it
 
 
@@ -50,8 +51,8 @@ class _Store(NamedTuple):
 
 
 class _Tile(NamedTuple):
-    each: bool
-    loads: list[tuple[int, int]]  # of all stores; of a store alone, if each has its own: then those are in the stores
+    each: bool  # has each store loads of its own? Then they are in the stores
+    loads: list[tuple[int, int]]  # of all stores; with `each`, as many as a store has
     stores: list[_Store]
 
 
@@ -122,7 +123,7 @@ def _plan(
     places = (places[:, None] * itemsize + np.arange(itemsize)).reshape(1 if undo else rows, -1)
     run = size * itemsize // (rows if undo else 1)
     groups = max(1, STRIP // (size * itemsize))
-    ways = _shared_tiles(places, unit, run), _own_tiles(places, unit, run)
+    ways = [_shared_tiles(places, unit, run), *([_own_tiles(places, unit, run)] if unit in OWN_LOADS else [])]
     cost, tiles = min(((_operations(way, words, groups), way) for way in ways), key=lambda pair: pair[0])
     return [Plan(unit, words, pixels, block * itemsize, rows, run, tiles, cost / pixels)]
 

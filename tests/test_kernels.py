@@ -1078,7 +1078,7 @@ def test_permute(kernel, guard, rng, channels, factors, item, order, undo):
 @pytest.mark.parametrize("order", ["crd", "dcr"])
 @pytest.mark.parametrize(("channels", "factors", "item"), [case for case in PERMUTED if case[2] % 4 == 0])
 def test_permute_words(kernel, guard, rng, channels, factors, item, order, undo):
-    """In groups of any number of pixels, whichever is chosen."""
+    """Groups of each number of pixels that are compared, whichever is chosen."""
     pixel = channels * item
     plans = word_plans((kernel.unit, kernel.words), item, channels, factors, order, undo)
     assert bool(plans) == (pixel < kernel.words)

@@ -306,8 +306,7 @@ cdef struct Ends:               # columns whose taps are not all inside; then, a
 
 cdef void depthwise_pixels(const DepthwiseJob *job, const float *x, Py_ssize_t x_step, float *y, Py_ssize_t y_step,
                            Py_ssize_t count, const Ends *ends, Py_ssize_t i) noexcept nogil:
-    """Outputs of all channels, some cache lines at a time. The last vector may begin before the one before it ends.
-    """
+    """Outputs of all channels, some cache lines at a time. The last vector may begin before the one before it ends."""
     cdef Py_ssize_t whole = job.channels // job.lanes, last = job.channels - job.lanes, block = 0, blocks
     cdef Py_ssize_t weights = job.taps * job.group * job.lanes
     cdef Py_ssize_t near = max(1, NEAR_BYTES // (weights * <Py_ssize_t>sizeof(float)))

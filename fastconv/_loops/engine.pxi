@@ -478,13 +478,18 @@ cdef class Cut:
         return 0
 
     cdef bint _picks_pixels(self, const Job *job):
-        """Can a filter read an image whose rows have no padding and are not split? Every pixel, or every second one."""
+        """Can a filter read an image whose rows have no padding and are not split? Every pixel, or every second one.
+
+        That is not measured where registers are many: there, strips stay.
+        """
         cdef const Group *group = job.packed[0].group
         if job.image.step[1] != job.image.step[2] or job.image.step[2] > 2:
             return False
         if job.image.step[2] == 1:
             return True
-        return group.kernel[1] > 1 and group.offset[3 * group.kernel[2] + 1] - group.offset[1] == 1
+        if job.kernels.rows > 6 or group.kernel[1] == 1:
+            return False
+        return group.offset[3 * group.kernel[2] + 1] - group.offset[1] == 1
 
     cdef int _lay_out_scratch(self, Job *job) except -1:
         """[pixels: a panel or a strip][outputs built aside][runs, or rows of the strip]"""

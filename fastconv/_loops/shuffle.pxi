@@ -3,7 +3,7 @@
 cdef enum:
     PIECE_BYTES = 64 << 10      # of fine: what an item moves, and the longest piece of a row
     AVX2 = 1                    # in the list of instruction sets
-    STRIP_OF_TILES = 4 << 10   # of coarse pixels that go through one tile after the other, in L1
+    STRIP_OF_TILES = 256        # units of coarse pixels that go through one tile after the other, in L1
     AXES = 7                    # of the walk over pieces
     SERIAL_BYTES = 256 << 10    # below which waking a thread costs more than it brings
 
@@ -146,7 +146,7 @@ def shuffle_last(x, y, Py_ssize_t pixel, factors, permutation, bint undo, Py_ssi
         plan.to_step, plan.from_step = plan.from_step, plan.to_step
         plan.to_block, plan.from_block = plan.from_block, plan.to_block
     plan.places, plan.masks = &places[0], &masks[0]
-    job.strip = PIECE_BYTES if plan.tiles == 1 else STRIP_OF_TILES
+    job.strip = PIECE_BYTES if plan.tiles == 1 else STRIP_OF_TILES * job.movers.unit
     job.strip = max(1, job.strip // (area * pixel * plan.pixels)) * plan.pixels
     job.piece = ceil_div(max(job.strip, PIECE_BYTES // (area * pixel)), job.strip) * job.strip
     job.pieces = ceil_div(job.width, job.piece)

@@ -107,7 +107,7 @@ FC_INLINE void FC_WORD(depthwise_row)(const int group, const int some, real *y, 
 
 /* The most taps, of 7, 5 or 3, that all runs can be cut into; or 1 if no run has as many, or 0. */
 FC_INLINE int FC_WORD(depthwise_some)(fc_index taps, const fc_index *at, fc_index x_step) {
-    fc_index rest[4] = {0, 0, 0, 0}, longest = 1;
+    fc_index rest[3] = {0, 0, 0}, longest = 1;
     for (fc_index t = 0, run; t < taps; t += run) {
         run = FC_WORD(depthwise_run)(taps - t, at + t, x_step);
         for (int i = 0; i < 3; i++) rest[i] += run % (7 - 2 * i);
