@@ -122,6 +122,16 @@ def test_depthwise(channels, multiplier, stride, isa, threads):
         check(c)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(1, 2, 1200, 130), (1, 1, 9, 4200)], ids=["rows", "columns"])
+@pytest.mark.parametrize("kernel", [(3, 3), (5, 2), (1, 3)])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_filters_of_large_images(shape, kernel, stride, dtype, isa, threads):
+    """In parts: some rows, or pieces of them, each of which begins somewhere in the image."""
+    channels, padding = shape[1], tuple((k // 2, k // 2) for k in kernel)
+    check(case(shape, (channels, 1, *kernel), dtype, padding=padding, groups=channels, stride=(stride, stride)))
+
+
 @pytest.mark.parametrize("channels_in", [1, 2, 3, 4])
 @pytest.mark.parametrize("channels_out", [1, 2, 3, 4])
 def test_few_channels(channels_in, channels_out, isa):
