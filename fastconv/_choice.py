@@ -11,6 +11,7 @@ from functools import lru_cache
 from math import gcd, inf, prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ._tiles import NEAR_WEIGHTS, POINTS, Tiles, streamed
 from .geometry import Convolution, TransposedConvolution
 
 if TYPE_CHECKING:
@@ -25,23 +26,11 @@ MAX_SPAN = 2**40  # a kernel that spans more than any image has nothing to choos
 
 # Multiply-adds that other work costs as much time as:
 PACKED = 10  # to gather one pixel for one product of the direct algorithm
-TRANSFORMED = 25  # to take one point of one channel of a tile in or out
-STREAMED = 5, 10  # to read one weight from L3, or memory: once for all pixels, or once per MANY_TILES tiles
 PACKED_WEIGHT = 45, 100  # to pack one weight for one call, within L3 or beyond
 TURNED_WEIGHT = 25, 70  # the same to fetch one for tiles, ...
 MADE_WEIGHT = 10  # ... and to make one of theirs, where it is used at once
 DIRECT_SHARE = 0.88  # of the peak that the direct product reaches
-NEAR_WEIGHTS = 4 << 20  # floats that stay in L3 between two readings
-MANY_TILES = 64
-SEGMENT_PIXELS = 256
-LEAST_TILES = 5  # fewer rows in a product leave multiply-adds waiting for one another
 
-MIN_CHANNELS = 8  # per group, in and out: with fewer, lanes and sums are too short for a matrix product per point
-POINTS = (4, 5, 6, 7, 8)
-# The error grows with the tile. Largest seen over the largest output, with random data: 0.6e-6, 0.6e-6, 1.1e-6, 2.5e-6
-# (4.8e-6 with two taps) and 7e-6; with two taps and 8 points it would be 12e-6, and more than 1e-5 is not allowed.
-LEAST_TAPS = {8: 3}
-HANDICAP = {8: 1.05}  # the last digit is worth something
 WORKSPACE = 12 << 20  # bytes of a thread: a run of tiles has as many as the dilation, and needs all channels at once
 
 # Outputs of a row up to which it pays to turn pixels so that lanes are channels, by the channels of a group: with one,
@@ -153,33 +142,31 @@ def _choose(
     size = size or _large(operator)
     if max(size) > MAX_SPAN:
         return Choice("direct", why="the kernel spans more than any image")
-    axes, in_step, out_step = operator.phases()
+    tiles = Tiles(operator, lanes)
     waves, rows = _fourier_cost(operator, size)
-    if not _has_tiles(operator, axes, in_step, out_step, lanes):
+    if not tiles.exist():
         if waves < inf:
             return Choice("fourier", (rows,), "the kernel is large, the channels are few")
         return Choice("direct", why="nothing faster is known for this kernel")
-    grid = _grid(operator, size, out_step)
+    grid = _grid(operator, size, tiles.out_step)
     if grid[0] > 1:
         return Choice("direct", why="tiles have two axes")
-    direct = _direct_cost(operator, axes, grid, size)
-    fitting = [points for points in POINTS if _fits(axes, points)] + [3] * _reads_two_pixels(operator, size)
-    costs = {points: _tiled_cost(operator, axes, grid, points, 2 * lanes) for points in fitting}
+    direct = _direct_cost(operator, tiles.axes, grid, size)
+    fitting = [points for points in POINTS if tiles.fits(points)] + [3] * _reads_two_pixels(operator, size)
+    costs = {points: tiles.cost(points, grid) for points in fitting}
     if once:
         weights = prod(operator.core_channels) * operator.groups * prod(operator.kernel)
         direct += weights * PACKED_WEIGHT[weights > NEAR_WEIGHTS]
         turned = weights * TURNED_WEIGHT[weights > NEAR_WEIGHTS]
-        costs = {
-            n: cost + turned + MADE_WEIGHT * _tiled_weights(operator, axes, n, 2 * lanes) for n, cost in costs.items()
-        }
+        costs = {n: cost + turned + MADE_WEIGHT * tiles.weights(n) for n, cost in costs.items()}
     points = min(costs, key=costs.__getitem__)
     if waves < min(costs[points], direct):
         return Choice("fourier", (rows,), f"estimated {waves:.2g} multiply-adds, {costs[points]:.2g} in tiles")
     if costs[points] >= direct:
         return Choice("direct", why=f"estimated {direct:.2g} multiply-adds, {costs[points]:.2g} in tiles")
-    if _workspace(operator, axes, grid, points, lanes) > WORKSPACE:
+    if tiles.workspace(points, grid) > WORKSPACE:
         return Choice("direct", why=f"tiles would take more than {WORKSPACE >> 20} MiB of workspace")
-    tile = (points if len(_window(axes[1])) > 1 else 1, points)
+    tile = (points if tiles.taps[1] > 1 else 1, points)
     return Choice("winograd", tile, f"estimated {costs[points]:.2g} multiply-adds, {direct:.2g} directly")
 
 
@@ -213,36 +200,6 @@ def _pixels_in_lanes(operator: Convolution | TransposedConvolution, size: tuple[
     return pixels if size is None or operator.output(size, None)[0][-1] >= pixels else 0
 
 
-def _has_tiles(
-    operator: Convolution | TransposedConvolution, axes: tuple[Axis, ...], in_step: tuple, out_step: tuple, lanes: int
-) -> bool:
-    """Tell whether tiles can be cut: neighbouring taps on the last axes, every output reached, enough channels."""
-    outputs, inputs = operator.core_channels
-    phases = _residues(axes) // _products(axes)
-    interleaved = prod(out_step) > 1
-    return (
-        in_step == (1, 1, 1)
-        and len(_window(axes[0])) == out_step[0] == 1
-        and len(_window(axes[2])) > 1
-        and min(outputs * phases, inputs) >= MIN_CHANNELS
-        and phases <= 2 * lanes
-        and all(len(axis) == step for axis, step in zip(axes, out_step, strict=True))
-        and not (interleaved and (max(operator.dilation) > 1 or not operator.splits_evenly()))
-        and any(_fits(axes, points) for points in POINTS)
-    )
-
-
-def _window(axis: Axis) -> tuple[tuple[int, int], ...]:
-    """Return the taps of the phase that has the most."""
-    return max((taps for _, taps in axis), key=len)
-
-
-def _fits(axes: tuple[Axis, ...], points: int) -> bool:
-    """Tell whether a tile has at least two outputs on each axis that is cut, and few enough for the error."""
-    taps = [len(_window(axis)) for axis in axes[1:] if len(_window(axis)) > 1]
-    return max(taps) + 1 <= points and min(taps) >= LEAST_TAPS.get(points, 2)
-
-
 def _reads_two_pixels(operator: Convolution | TransposedConvolution, size: tuple[int, ...]) -> bool:
     """Tell whether of the four inputs of two outputs the outer ones are padding, wherever the tile lies: 3 points."""
     if not isinstance(operator, Convolution) or prod(operator.factor) > 1 or operator.padding_mode != "zeros":
@@ -273,7 +230,7 @@ def _direct_cost(
     outputs, inputs = operator.core_channels
     taps = [sum(len(taps) for _, taps in axis) for axis in axes[1:]]
     live = _live_share(operator, grid, size)
-    work = prod(grid) * live * (outputs / DIRECT_SHARE + PACKED) + outputs * _streamed(inputs * outputs * prod(taps))
+    work = prod(grid) * live * (outputs / DIRECT_SHARE + PACKED) + outputs * streamed(inputs * outputs * prod(taps))
     return operator.groups * inputs * prod(taps) * work
 
 
@@ -287,69 +244,6 @@ def _live_share(operator: Convolution | TransposedConvolution, grid: tuple, size
         starts = [first + tap * d for tap in range(k)]
         share *= sum(max(0, min(o, i - at) - max(0, -at)) for at in starts) / (o * k)
     return share
-
-
-def _tiled_cost(
-    operator: Convolution | TransposedConvolution, axes: tuple[Axis, ...], grid: tuple, points: int, width: int
-) -> float:
-    """Return the products of all tiles, and what it takes to transform pixels, sums and weights."""
-    _, inputs = operator.core_channels
-    tiles = area = 1
-    for axis, positions, d in zip(axes[1:], grid[1:], (1, *operator.dilation)[-2:], strict=True):
-        taps = len(_window(axis))
-        if taps > 1:
-            m = points - taps + 1 if points > 3 else 2
-            shift = len({offset for _, phase in axis for _, offset in phase}) > taps
-            runs, rest = divmod(positions + shift, m * d)
-            tiles *= runs * d + min(d, rest)
-            area *= points
-        else:
-            tiles *= positions
-    rows = _rows(operator, axes, width)
-    streams = -(-tiles // MANY_TILES)
-    multiplied = inputs * rows * (max(tiles, LEAST_TILES) + _streamed(area * inputs * rows) * streams)
-    return operator.groups * area * (multiplied + TRANSFORMED * tiles * (inputs + rows)) * HANDICAP.get(points, 1)
-
-
-def _tiled_weights(
-    operator: Convolution | TransposedConvolution, axes: tuple[Axis, ...], points: int, width: int
-) -> int:
-    """Return how many numbers the transformed weights are."""
-    area = prod(points for axis in axes[1:] if len(_window(axis)) > 1)
-    return operator.groups * area * operator.core_channels[1] * _rows(operator, axes, width)
-
-
-def _rows(operator: Convolution | TransposedConvolution, axes: tuple[Axis, ...], width: int) -> int:
-    """Return the outputs of all products of a point, in whole panels."""
-    products = _products(axes)
-    return -(-operator.core_channels[0] * _residues(axes) // products // width) * width * products
-
-
-def _streamed(weights: int) -> int:
-    return STREAMED[weights > NEAR_WEIGHTS]
-
-
-def _workspace(
-    operator: Convolution | TransposedConvolution, axes: tuple[Axis, ...], grid: tuple, points: int, lanes: int
-) -> int:
-    """Return the bytes of the least that a thread works on: a run of tiles, or a row where outputs are interleaved."""
-    _, inputs = operator.core_channels
-    dilation, interleaved = operator.dilation[-1], _residues(axes) > 1
-    rows = points if len(_window(axes[1])) > 1 else 1
-    tiles = max(dilation, -(-grid[2] // 2) if interleaved else 1)
-    strip = rows * max(SEGMENT_PIXELS, points * dilation) * lanes
-    aside = 2 * lanes * _residues(axes) * rows * grid[2] if interleaved else 0
-    return 4 * (rows * points * tiles * (inputs + 3 * lanes) + strip + aside)
-
-
-def _residues(axes: tuple[Axis, ...]) -> int:
-    """Return how many outputs of a channel a grid position has."""
-    return prod(len(axis) for axis in axes)
-
-
-def _products(axes: tuple[Axis, ...]) -> int:
-    """Return how many matrix products a point has: phases that read the same places share one."""
-    return prod(len({tuple(offset for _, offset in taps) for _, taps in axis}) for axis in axes)
 
 
 @lru_cache(maxsize=256)

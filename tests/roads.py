@@ -19,6 +19,7 @@ ROADS = {
     "1x1": ((3, 64, 29, 31), lambda w: fastconv.Conv2d(w(40, 64, 1, 1), w(40))),
     "few pixels": ((2, 128, 5, 5), lambda w: fastconv.Conv2d(w(300, 128, 3, 3), w(300), padding=1)),
     "turned": ((3, 256, 7, 7), lambda w: fastconv.Conv2d(w(300, 256, 1, 1), w(300), activation="silu")),
+    "strided, tiles": ((3, 48, 70, 71), lambda w: fastconv.Conv2d(w(64, 48, 3, 3), w(64), padding=1, stride=2)),
     "strided": ((3, 3, 95, 97), lambda w: fastconv.Conv2d(w(24, 3, 7, 7), w(24), stride=2, padding=3)),
     "dilated": ((3, 16, 40, 41), lambda w: fastconv.Conv2d(w(24, 16, 3, 3), None, padding=4, dilation=(4, 3))),
     "one output": ((3, 16, 60, 61), lambda w: fastconv.Conv2d(w(1, 16, 5, 5), w(1))),
@@ -36,7 +37,9 @@ ROADS = {
     "sub-pixel": ((3, 32, 31, 33), lambda w: fastconv.SubpixelConv2d(w(12, 32, 3, 3), w(12), 2, padding=1)),
     "reflected": (
         (3, 16, 40, 41),
-        lambda w: fastconv.Conv2d(w(24, 16, 3, 3), w(24), padding=3, padding_mode="reflect", stride=2),
+        lambda w: fastconv.Conv2d(
+            w(24, 16, 3, 3), w(24), padding=3, padding_mode="reflect", stride=2, algorithm="direct"
+        ),
     ),
     "silu": ((3, 16, 40, 41), lambda w: fastconv.Conv2d(w(24, 16, 3, 3), w(24), padding=1, activation="silu")),
     "last": ((3, 40, 41, 16), lambda w: fastconv.Conv2d(w(24, 16, 3, 3), w(24), padding=1, layout="NHWC")),
@@ -45,7 +48,10 @@ ROADS = {
         lambda w: fastconv.Conv2d(w(24, 3, 3, 3), w(24), padding=1, layout="NHWC", activation="relu"),
     ),
     "last, 1x1": ((3, 29, 31, 64), lambda w: fastconv.Conv2d(w(80, 64, 1, 1), w(80), layout="NHWC")),
-    "last, strided": ((3, 40, 41, 70), lambda w: fastconv.Conv2d(w(24, 70, 3, 3), w(24), stride=2, layout="NHWC")),
+    "last, strided": (
+        (3, 40, 41, 70),
+        lambda w: fastconv.Conv2d(w(24, 70, 3, 3), w(24), stride=2, layout="NHWC", algorithm="direct"),
+    ),
     "last, depthwise": ((3, 40, 41, 48), lambda w: fastconv.Conv2d(w(48, 1, 3, 3), w(48), groups=48, layout="NHWC")),
     "last, colours": (
         (3, 90, 91, 3),

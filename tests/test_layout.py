@@ -21,8 +21,13 @@ def to_last(x):
 # operator, input, weight, settings
 LAYERS = {
     "panels": ("conv", (2, 20, 9, 13), (17, 20, 3, 3), {"padding": 1, "algorithm": "direct"}),
-    "panels, strided": ("conv", (1, 9, 15, 37), (23, 9, 5, 5), {"padding": 2, "stride": 2}),
-    "pixels, more outputs": ("conv", (2, 70, 9, 31), (75, 70, 3, 3), {"padding": ((0, 2), (3, 1)), "stride": (1, 2)}),
+    "panels, strided": ("conv", (1, 9, 15, 37), (23, 9, 5, 5), {"padding": 2, "stride": 2, "algorithm": "direct"}),
+    "pixels, more outputs": (
+        "conv",
+        (2, 70, 9, 31),
+        (75, 70, 3, 3),
+        {"padding": ((0, 2), (3, 1)), "stride": (1, 2), "algorithm": "direct"},
+    ),
     "pixels, no padding": ("conv", (2, 7, 12, 40), (33, 7, 4, 3), {"stride": 2}),
     "pixels, circular": ("conv", (1, 5, 9, 30), (24, 5, 3, 5), {"padding": (1, 4), "padding_mode": "circular"}),
     "pixels, 1-D": ("conv", (2, 40, 65), (48, 40, 5), {"padding": ((1, 4),)}),
@@ -32,7 +37,7 @@ LAYERS = {
         "conv",
         (1, 20, 9, 40),
         (17, 20, 3, 3),
-        {"padding": 3, "padding_mode": "reflect", "stride": 2},
+        {"padding": 3, "padding_mode": "reflect", "stride": 2, "algorithm": "direct"},
     ),
     "panels, 3-D": ("conv", (1, 5, 4, 5, 19), (8, 5, 3, 3, 3), {"padding": 1}),
     "groups": ("conv", (2, 12, 8, 11), (16, 6, 3, 3), {"padding": 1, "groups": 2}),
@@ -55,6 +60,7 @@ LAYERS = {
     "one column": ("conv", (2, 6, 9, 1), (9, 6, 3, 1), {"padding": (1, 0)}),
     "one channel": ("conv", (1, 1, 9, 12), (1, 1, 3, 3), {"padding": 1}),
     "winograd": ("conv", (2, 24, 19, 37), (40, 24, 3, 3), {"padding": 1}),
+    "winograd, stride": ("conv", (2, 64, 37, 39), (64, 64, 3, 3), {"padding": 1, "stride": 2}),
     "winograd, dilated": ("conv", (1, 64, 17, 21), (61, 64, 3, 3), {"padding": 4, "dilation": 4}),
     "winograd, circular": ("conv", (1, 32, 9, 12), (32, 32, 3, 3), {"padding": 3, "padding_mode": "circular"}),
     "fourier": ("conv", (2, 2, 50, 43), (1, 2, 31, 31), {"padding": 15}),

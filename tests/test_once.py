@@ -76,9 +76,14 @@ TILED = {name: OPERATORS[name] for name in ("3x3", "one axis", "reflected", "tra
     "dilated": (CONV, (1, 30, 17, 16), (20, 30, 3, 3), 20, {"padding": 3, "dilation": 3}),
     "groups": (CONV, (1, 48, 14, 13), (42, 16, 3, 3), 42, {"padding": 1, "groups": 3}),
     "many channels": (CONV, (1, 530, 9, 9), (20, 530, 3, 3), 20, {"padding": 1}),
+    "strided": (CONV, (2, 24, 13, 15), (40, 24, 3, 3), 40, {"padding": 1, "stride": 2}),
+    "strided, more channels than a block": (CONV, (1, 270, 9, 9), (20, 270, 3, 3), 20, {"padding": 1, "stride": 2}),
+    "strided, channels last": (CONV, (2, 13, 15, 21), (37, 21, 3, 3), 37, {"stride": 2, "layout": "NHWC"}),
+    "3x3 transposed, stride 2": (TRANSPOSED, (2, 40, 9, 9), (40, 24, 3, 3), 24, {"stride": 2}),
     "3x3 transposed": (TRANSPOSED, (1, 40, 9, 9), (40, 24, 3, 3), 24, {}),
     "channels last": (CONV, (2, 13, 15, 24), (37, 24, 3, 3), 37, {"padding": 1, "layout": "NHWC"}),
 }
+OF_TWO_TAPS = {name for name in TILED if 2 in TILED[name][-1].values()} - {"one axis"}
 
 
 def arrays(case, dtype="float32"):
@@ -108,14 +113,14 @@ def test_shares_give_the_bits_of_the_layer(name, dtype, small_shares, threads, i
 @pytest.mark.parametrize("name", TILED)
 def test_tiles_made_once_are_those_of_the_layer(name, tile, threads, isa):
     (function, layer), *_, arguments = TILED[name]
-    taps = 2 if name == "transposed" else 3
+    taps = 2 if name in OF_TWO_TAPS else 3
     if tile < taps + 1 or (tile == 8 and taps < 3):
         pytest.skip("no such tile")
     x, w, b = arrays(TILED[name])
     want = layer(w, b, **arguments)(x)
     got = function(x, w, b, **arguments)
     assert_close_to_largest(got, want)
-    if name not in ("many channels", "transposed"):  # one block of the sum either way
+    if name not in ("many channels", "transposed", *OF_TWO_TAPS):  # one block of the sum either way
         assert_same_bits(got, want)
     residual = fill(np.random.default_rng(1), want.shape, "float32", "real")
     ended = layer(w, b, activation="relu", **arguments)(x, residual=residual)
@@ -131,7 +136,7 @@ def test_shares_notice_a_weight_that_is_not_finite(name, special, small_shares):
 @pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("name", TILED)
 def test_tiles_notice_a_weight_that_is_not_finite(name, special, tile):
-    if name == "transposed" and tile == 8:
+    if name in OF_TWO_TAPS and tile == 8:
         pytest.skip("no such tile")
     notices(TILED[name], special)
 

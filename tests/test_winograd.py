@@ -80,13 +80,36 @@ CONVOLUTIONS = {
     "two taps by three": ((1, 8, 14, 15), (16, 8, 2, 3), {"padding": 1}),
     "one row of taps": ((1, 8, 3, 50), (16, 8, 1, 3), {"padding": (0, 1)}),
     "long sums": ((1, 300, 9, 9), (8, 300, 3, 3), {"padding": 1}),
+    "stride": ((2, 21, 19, 34), (37, 21, 3, 3), {"padding": 1, "stride": 2}),
+    "stride, channels in whole blocks": ((1, 32, 28, 27), (24, 32, 3, 3), {"padding": 1, "stride": 2}),
+    "stride, no padding, two groups": ((2, 18, 14, 15), (16, 9, 3, 3), {"stride": 2, "groups": 2}),
+    "stride, two taps of each residue": ((1, 12, 17, 40), (20, 12, 4, 4), {"padding": 1, "stride": 2}),
+    "stride, three taps and two": ((1, 9, 13, 22), (17, 9, 5, 5), {"padding": 2, "stride": 2}),
+    "stride, many residues": ((1, 9, 23, 31), (17, 9, 7, 7), {"padding": 3, "stride": 4}),
+    "stride of one axis": ((1, 8, 11, 30), (16, 8, 3, 3), {"padding": 1, "stride": (1, 2)}),
+    "stride of the other axis": ((1, 8, 20, 13), (16, 8, 3, 3), {"padding": 1, "stride": (2, 1)}),
+    "stride, one row of taps": ((1, 8, 5, 50), (16, 8, 1, 3), {"padding": (0, 1), "stride": 2}),
+    "stride, asymmetric padding": ((1, 9, 13, 14), (8, 9, 3, 3), {"padding": ((0, 3), (2, 1)), "stride": 2}),
+    "stride, more padding than pixels": ((1, 8, 2, 3), (8, 8, 3, 3), {"padding": 5, "stride": 2}),
+    "stride and dilation 2": ((1, 8, 15, 22), (9, 8, 3, 3), {"padding": 2, "stride": 2, "dilation": 2}),
+    "stride and dilation by axis": (
+        (1, 8, 15, 31),
+        (9, 8, 3, 3),
+        {"padding": (1, 3), "stride": (2, 1), "dilation": (1, 3)},
+    ),
+    "stride, a batch": ((5, 16, 9, 9), (16, 16, 3, 3), {"padding": 1, "stride": 2}),
+    "stride, long sums": ((1, 130, 9, 9), (8, 130, 3, 3), {"padding": 1, "stride": 2}),
 }
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 def test_convolution(name, tile, isa, threads):
     x_shape, w_shape, options = CONVOLUTIONS[name]
-    needs(tile, max(w_shape[2:]) if min(w_shape[2:]) in (1, 3) else 2 if tile == 8 else max(w_shape[2:]))
+    stride, dilation = (np.broadcast_to(options.get(name, 1), 2) for name in ("stride", "dilation"))
+    residues = stride // np.gcd(stride, dilation)  # that the taps of an axis fall on
+    taps = -(-np.array(w_shape[2:]) // residues)
+    needs(tile, max(taps))
+    needs(tile, min(taps[taps > 1]))
     x, w, b = arrays(x_shape, w_shape, w_shape[0])
     layer = fastconv.Conv2d(w, b, **options)
     assert layer.describe(x.shape)["algorithm"].startswith("winograd")
@@ -116,18 +139,19 @@ def test_one_axis(taps, dilation, tile, isa):
 
 
 @pytest.mark.parametrize(("factor", "outputs"), [(2, 3), (3, 1), (2, 17)])
-def test_subpixel(factor, outputs, tile, isa, threads):
+@pytest.mark.parametrize("stride", [1, 2])
+def test_subpixel(stride, factor, outputs, tile, isa, threads):
     x, w, b = arrays((2, 12, 9, 20), (outputs * factor**2, 12, 3, 3), outputs * factor**2)
-    needs(tile, 3)
+    needs(tile, 3 if stride == 1 else 2)
     if factor**2 > 2 * fastconv._core.lanes():
         pytest.skip("more phases than a product has outputs")
-    got = fastconv.subpixel_conv2d(x, w, b, factor, padding=1)
-    assert_close_to_largest(got, fastconv.pixel_shuffle(reference.conv(x, w, b, padding=1), factor))
+    got = fastconv.subpixel_conv2d(x, w, b, factor, padding=1, stride=stride)
+    assert_close_to_largest(got, fastconv.pixel_shuffle(reference.conv(x, w, b, padding=1, stride=stride), factor))
 
 
 @pytest.mark.parametrize(
     ("kernel", "stride", "padding", "output_padding"),
-    [(4, 2, 1, 0), (3, 2, 1, 1), (3, 2, 0, 0), (5, 2, 2, 1), (6, 3, 1, 0)],
+    [(4, 2, 1, 0), (3, 2, 1, 1), (3, 2, 0, 0), (3, 2, 0, 1), (5, 2, 2, 1), (6, 3, 1, 0), (4, 3, 2, 1), (5, 3, 0, 2)],
 )
 @pytest.mark.parametrize("groups", [1, 2])
 def test_transposed(kernel, stride, padding, output_padding, groups, tile, isa, threads):
@@ -230,7 +254,10 @@ def test_out_may_overlap_the_weights(tile, isa):
         (lambda w: fastconv.Conv2d(w(64, 64, 3, 3), padding=1), (1, 64, 2, 2), "direct, panels"),
         (lambda w: fastconv.Conv2d(w(64, 64, 3, 3), padding=1, algorithm="direct"), (1, 64, 56, 56), "direct, panels"),
         (lambda w: fastconv.Conv2d(w(64, 64, 3, 3).astype(float), padding=1), (1, 64, 56, 56), "direct, panels"),
-        (lambda w: fastconv.Conv2d(w(64, 64, 3, 3), padding=1, stride=2), (1, 64, 56, 56), "direct, panels"),
+        (lambda w: fastconv.Conv2d(w(64, 64, 3, 3), padding=1, stride=2), (1, 64, 56, 56), "winograd F(4x4, 2x2) of 4"),
+        (lambda w: fastconv.Conv2d(w(64, 64, 3, 3), padding=1, stride=3), (1, 64, 56, 56), "direct, panels"),
+        (lambda w: fastconv.Conv2d(w(64, 64, 3, 3), stride=2, dilation=3), (1, 64, 56, 56), "direct, panels"),
+        (lambda w: fastconv.Conv2d(w(512, 512, 3, 3), padding=1, stride=2), (1, 512, 14, 14), "direct, panels"),
         (lambda w: fastconv.Conv2d(w(256, 64, 1, 1)), (1, 64, 56, 56), "direct, panels"),
         (
             lambda w: fastconv.Conv2d(w(64, 512, 3, 3), padding=18, dilation=18),

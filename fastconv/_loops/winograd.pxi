@@ -7,8 +7,15 @@ tiles that lie between one another, m*d outputs long.
 Phases of a transposed convolution that read one input further on have their tiles one output earlier: so all phases
 read the same tiles of pixels, which are transformed once.
 
+With a stride, the pixels of each of its residues are a source of their own: taps of the same residue are neighbours
+there, and their outputs are those of a convolution without stride. Sums go over all sources before they are transformed
+back [1].
+
+A group of phases or a source with fewer taps than the window has points at which its weights are zeros, whatever its
+taps are: the last point, if the window's last tap is missing. There is nothing to multiply.
+
     item: some runs, of one image or several, all input channels, some panels of outputs
-        v[point][channel block][tile][lane]  =  transformed pixels
+        v[point][source][channel block][tile][lane]  =  transformed pixels
         for each panel of 2 vectors of outputs
             sums[point][tile][output]  =  v . weights            (a matrix product per point)
             y  =  sums transformed back
@@ -18,20 +25,29 @@ together: sums[panel][point][tile][output], for each point all panels, so that v
 
 For one call, the weights are transformed as they are needed: those of a panel and a block of channels, which stay in
 L2. All of them would go to memory and back, which took longer than the transforms.
+
+.. [1] D. Huang et al., "DWM: A Decomposable Winograd Method for Convolution Acceleration", AAAI 2020, arXiv:2002.00552.
 """
 
 cdef struct TileAxis:
     Py_ssize_t points, outputs, taps    # n, m, r; n = m + r - 1, but for tiles whose outer inputs are padding
     Py_ssize_t reads, first_read        # inputs of a tile, and where the first lies in its window
-    Py_ssize_t dilation, low            # offsets of the taps: low, low + dilation, ...
-    Py_ssize_t shift                    # the most by which a group's outputs lie before those of the first
+    Py_ssize_t step, spread             # the stride; from the first input of the first source to that of the last
+    Py_ssize_t dilation, low            # offsets of the taps: low, low + dilation, ...; 1 where there is a stride
     Py_ssize_t size                     # output positions of the axis
+    Py_ssize_t tiled                    # the same from the first that any group has to the last
     Py_ssize_t runs, tiles
 
 
 cdef struct TileGroup:                  # phases that read alike: their outputs are the columns of one product
     Py_ssize_t phases, first_phase      # as in Group
     Py_ssize_t shift_h, shift_w         # output q reads from q + low + shift on
+    Py_ssize_t residue_h, residue_w     # the least of its phases
+    Py_ssize_t dead_h, dead_w           # points of an axis at which its weights are zeros, or -1
+
+
+cdef struct TileSource:                 # the pixels of one residue of the stride
+    Py_ssize_t first_h, first_w         # the first of a window, from that of the first source
 
 
 cdef struct TilePacking
@@ -41,13 +57,16 @@ cdef struct TileJob:
     const fc_real_kernels *kernels
     TileAxis h, w
     TileGroup *group
-    Py_ssize_t n_groups, n_phases, points, lanes
+    TileSource *source
+    Py_ssize_t n_groups, n_phases, n_sources, points, lanes
     int border                  # what lies in the padding: see border.pxi
     Py_ssize_t channels, outputs, groups, channel_blocks                # of a conv group
+    Py_ssize_t depth            # products that a source adds to a sum: its channels, in whole blocks if it is not alone
+    Py_ssize_t[4] live, live_end        # products of a sum, by whether the point is the last on h and on w: see `edge`
     Py_ssize_t panel_outputs, panels    # output channels of a panel, with all their phases
     const float *input_table
     const float *output_table
-    const float *weights        # [conv group][panel][group][point][channel][2 lanes], a point plane_u apart
+    const float *weights        # [conv group][panel][group][point][source][channel][2 lanes], a point plane_u apart
     const TilePacking *packing  # of the weights that an item transforms for itself; NULL if that was done before
     const float *bias           # [conv group][panel][group][2 lanes]
     Py_ssize_t plane_u
@@ -93,7 +112,7 @@ cdef struct TilePacking:        # an item is the weights of a panel
     const float *weight                     # the caller's: [conv group][output][channel] at these strides
     Py_ssize_t s_group, s_out, s_in
     const Py_ssize_t *row_offset            # [group of phases][2 lanes]
-    const Py_ssize_t *tap                   # [group of phases][tap of the window]: within `span`, or -1
+    const Py_ssize_t *tap                   # [group of phases][source][tap of the window]: within `span`, or -1
     const float *g_h
     const float *g_w
     float *packed
@@ -121,6 +140,7 @@ cdef class Winograd:
     cdef Job store              # the part that store.pxi reads
     cdef Packed *packed
     cdef TileGroup *groups
+    cdef TileSource *sources
     cdef object kept            # the arrays behind the tables
     cdef float *weights
     cdef float *bias
@@ -135,16 +155,18 @@ cdef class Winograd:
         self.last = READS_LAST | WRITES_LAST
         job.kernels, job.lanes, job.border = &isa.f32, isa.f32.lanes, phases.border
         job.channels, job.outputs, job.groups = in_channels, out_channels, groups
-        self._set_axis(&job.h, 1, tile[0])
-        self._set_axis(&job.w, 2, tile[1])
+        job.channel_blocks = ceil_div(in_channels, job.lanes)
+        rows, columns = self._set_axis(&job.h, 1, tile[0]), self._set_axis(&job.w, 2, tile[1])
         job.points = job.h.points * job.w.points
+        self._set_sources(rows, columns)
         self._set_groups()
         self._set_store(isa)
         self.algorithm = f"winograd F({job.h.outputs}x{job.w.outputs}, {job.h.taps}x{job.w.taps})"
-        job.channel_blocks = ceil_div(in_channels, job.lanes)
+        if job.n_sources > 1:
+            self.algorithm += f" of {job.n_sources} interleaved parts"
         job.panels = ceil_div(out_channels, job.panel_outputs)
         # An odd number of cache lines from point to point: planes a power of two apart meet in one cache set.
-        job.plane_u = in_channels * 2 * job.lanes + 16
+        job.plane_u = job.n_sources * job.depth * 2 * job.lanes + 16
         tables = _winograd.axis(job.h.points, job.h.taps), _winograd.axis(job.w.points, job.w.taps)
         job.input_table, job.output_table = floats(tables[1].input), floats(tables[1].output)
         self.kept = tables, weight, self._list_weights(weight, weight_strides)
@@ -160,16 +182,46 @@ cdef class Winograd:
         free(self.bias)
         free(self.packed)
         free(self.groups)
+        free(self.sources)
 
-    cdef int _set_axis(self, TileAxis *axis, int number, Py_ssize_t points) except -1:
-        """The window is as long as the longest group's; groups that begin later write their outputs earlier."""
+    cdef list _set_axis(self, TileAxis *axis, int number, Py_ssize_t points):
+        """Set an axis; returns of each source where its first input lies, and whether it has fewer taps than others.
+
+        The window is as long as the longest group's; groups that begin later write their outputs earlier.
+        """
         offsets = [sorted({offset[number] for offset in group}) for _, group, _ in self.phases.groups]
-        longest = max(offsets, key=len)
-        axis.points, axis.taps, axis.low = points, len(longest), min(group[0] for group in offsets)
+        axis.step = self.phases.in_step[number]
+        residues = {}
+        for group in offsets:
+            for residue in {offset % axis.step for offset in group}:
+                residues.setdefault(residue, []).append([o for o in group if o % axis.step == residue])
+        longest = max((group for parts in residues.values() for group in parts), key=len)
+        first = [min(group[0] for group in parts) for parts in residues.values()]
+        axis.points, axis.taps, axis.low, axis.spread = points, len(longest), min(first), max(first) - min(first)
         axis.outputs, axis.reads = points - axis.taps + 1, points
-        axis.dilation = longest[1] - longest[0] if len(longest) > 1 else 1
+        axis.dilation = (longest[1] - longest[0]) // axis.step if len(longest) > 1 else 1
         if points == 3:
             axis.outputs, axis.reads, axis.first_read = 2, 2, axis.dilation
+        short = [max(map(len, parts)) < axis.taps for parts in residues.values()]
+        return [(at - axis.low, few) for at, few in zip(first, short)]
+
+    cdef int _set_sources(self, list rows, list columns) except -1:
+        """Sources in an order in which those that have a point follow one another, whichever axis it is the last of."""
+        cdef TileJob *job = &self.template
+        cdef Py_ssize_t i, last
+        order = [(False, True), (False, False), (True, False), (True, True)]
+        sources = sorted([(h, w) for h in rows for w in columns], key=lambda s: order.index((s[0][1], s[1][1])))
+        job.n_sources = len(sources)
+        job.depth = job.channels if job.n_sources == 1 else job.channel_blocks * job.lanes
+        self.sources = <TileSource *>calloc(job.n_sources, sizeof(TileSource))
+        if self.sources is NULL:
+            raise MemoryError()
+        job.source = self.sources
+        for i, ((h, _), (w, _)) in enumerate(sources):
+            job.source[i].first_h, job.source[i].first_w = h, w
+        for last in range(4):
+            live = [i for i, (h, w) in enumerate(sources) if not (last & 2 and h[1]) and not (last & 1 and w[1])]
+            job.live[last], job.live_end[last] = min(live) * job.depth, (max(live) + 1) * job.depth
         return 0
 
     cdef int _set_groups(self) except -1:
@@ -181,20 +233,32 @@ cdef class Winograd:
         if self.groups is NULL or self.packed is NULL:
             raise MemoryError()
         job.group, job.n_groups, job.n_phases = self.groups, n, self.phases.n_phases
-        for i, (_, offsets, _) in enumerate(self.phases.groups):
+        for i, (residues, offsets, _) in enumerate(self.phases.groups):
             group = self.groups + i
             self.packed[i].group = self.phases.group + i
             group.phases, group.first_phase = self.phases.group[i].phases, self.phases.group[i].first_phase
-            group.shift_h = self._shift(&job.h, max(o[1] for o in offsets))
-            group.shift_w = self._shift(&job.w, max(o[2] for o in offsets))
-            job.h.shift, job.w.shift = max(job.h.shift, group.shift_h), max(job.w.shift, group.shift_w)
+            group.shift_h, group.dead_h = self._place(&job.h, [o[1] for o in offsets])
+            group.shift_w, group.dead_w = self._place(&job.w, [o[2] for o in offsets])
+            group.residue_h, group.residue_w = min(r[1] for r in residues), min(r[2] for r in residues)
             most = max(most, group.phases)
         job.panel_outputs = 2 * job.lanes // most
         return 0
 
-    cdef Py_ssize_t _shift(self, const TileAxis *axis, Py_ssize_t high):
-        """The least with which the window reaches the group's farthest tap."""
-        return max(0, high - (axis.taps - 1) * axis.dilation - axis.low)
+    cdef tuple _place(self, const TileAxis *axis, list offsets):
+        """(shift of a group, its dead point).
+
+        The shift is the least with which the window reaches the group's farthest tap. Fewer taps than the window has
+        make the value at 0, if that is a point, or at infinity zero, by the end at which they are missing.
+        """
+        if axis.step > 1:
+            return 0, -1
+        low, high, last = min(offsets) - axis.low, max(offsets) - axis.low, (axis.taps - 1) * axis.dilation
+        shift, short = max(0, high - last), len(set(offsets)) < axis.taps
+        if short and axis.points % 2 and high - shift == last:
+            shift = low
+        if not short:
+            return shift, -1
+        return shift, axis.points - 1 if high - shift < last else 0
 
     cdef int _set_store(self, const fc_isa *isa) except -1:
         cdef Job *store = &self.store
@@ -258,11 +322,14 @@ cdef class Winograd:
         places = [[sum(k * s for k, s in zip(tap, strides[6:])) for tap in phase] for phase in kernels]
         rows = [place[0] - places[0][0] + sum(r * s for r, s in zip(residue, strides[2:5]))
                 for place, residue in zip(places, residues)]
-        taps = [-1] * (job.h.taps * job.w.taps)
-        for (_, h, w), place in zip(offsets, places[0]):
-            row = (h - job.h.low - group.shift_h) // job.h.dilation
-            column = (w - job.w.low - group.shift_w) // job.w.dilation
-            taps[row * job.w.taps + column] = place
+        taps = [-1] * (job.n_sources * job.h.taps * job.w.taps)
+        for i in range(job.n_sources):
+            for (_, h, w), place in zip(offsets, places[0]):
+                row, aside = divmod(h - job.h.low - group.shift_h - job.source[i].first_h, job.h.step)
+                column, aslant = divmod(w - job.w.low - group.shift_w - job.source[i].first_w, job.w.step)
+                if aside == aslant == 0:
+                    row, column = row // job.h.dilation, column // job.w.dilation
+                    taps[(i * job.h.taps + row) * job.w.taps + column] = place
         return rows, taps
 
     cdef int _pack_bias(self, bias, strides) except -1:
@@ -331,17 +398,25 @@ cdef class Winograd:
         return {
             "algorithm": self.algorithm, "isa": self.isa, "dtype": self.dtype,
             "tile": f"{job.kernels.rows}x{2 * job.lanes}", "tiles": job.h.tiles * job.w.tiles,
-            "products": [(job.outputs * len(residues), job.channels) for residues, _, _ in self.phases.groups],
+            "products": [(job.outputs * len(residues), job.channels * job.n_sources)
+                         for residues, _, _ in self.phases.groups],
             "items": job.items, "threads": job.threads,
             "workspace_bytes": job.scratch_size * job.threads * <Py_ssize_t>sizeof(float),
         }
 
     cdef int _aim(self, TileJob *job, x_shape, y_shape, origin) except -1:
+        cdef Py_ssize_t step_h = self.store.out_step[1], step_w = self.store.out_step[2], tiled_h = 0, tiled_w = 0, i
+        cdef Py_ssize_t height = y_shape[3], width = y_shape[4]
+        cdef const TileGroup *group
         job.images, job.height, job.width = x_shape[0], x_shape[3], x_shape[4]
         job.origin_h = origin[1] + job.h.low + job.h.first_read
         job.origin_w = origin[2] + job.w.low + job.w.first_read
-        count_tiles(&job.h, y_shape[3] // self.store.out_step[1] + (y_shape[3] % self.store.out_step[1] != 0))
-        count_tiles(&job.w, y_shape[4] // self.store.out_step[2] + (y_shape[4] % self.store.out_step[2] != 0))
+        for i in range(job.n_groups):
+            group = job.group + i
+            tiled_h = max(tiled_h, ceil_div(height - group.residue_h, step_h) + group.shift_h)
+            tiled_w = max(tiled_w, ceil_div(width - group.residue_w, step_w) + group.shift_w)
+        count_tiles(&job.h, ceil_div(height, step_h), tiled_h)
+        count_tiles(&job.w, ceil_div(width, step_w), tiled_w)
         return 0
 
     cdef int _aim_store(self, Job *store, const TileJob *job, y_shape) except -1:
@@ -360,9 +435,9 @@ cdef class Winograd:
         """
         cdef Py_ssize_t whole = job.w.runs if job.n_phases > 1 else 1, wanted
         cdef Py_ssize_t units = tile_units(job, whole), tiles = job.images * job.h.tiles * job.w.tiles
-        cdef Py_ssize_t tile_bytes = job.points * (job.channel_blocks + 2) * job.lanes * sizeof(float)
+        cdef Py_ssize_t tile_bytes = job.points * (job.n_sources * job.channel_blocks + 2) * job.lanes * sizeof(float)
         cdef Py_ssize_t most = max(TILE_BYTES // tile_bytes, min(MANY_TILES, TILE_LIMIT // tile_bytes))
-        cdef Py_ssize_t products = job.points * tiles * job.channels * job.outputs * job.groups
+        cdef Py_ssize_t products = job.points * tiles * job.n_sources * job.channels * job.outputs * job.groups
         most = max(1, min(units, most // (job.w.dilation * whole)))
         job.threads = max(1, min(threads, FC_MAX_THREADS, 1 + products * job.n_groups // SERIAL_PRODUCTS))
         job.blocks = ceil_div(units, most)
@@ -375,7 +450,7 @@ cdef class Winograd:
                 job.panel_ranges = wanted
         most = ceil_div(units, max(job.blocks, 1)) * whole
         job.item_tiles, job.item_rows = most * job.w.dilation, most // max(1, job.w.runs)
-        job.segment_runs = max(1, SEGMENT_PIXELS // (job.w.outputs * job.w.dilation))
+        job.segment_runs = max(1, SEGMENT_PIXELS // (job.w.outputs * job.w.dilation * job.w.step))
         job.items = job.groups * job.panel_ranges * job.blocks
         job.threads = min(job.threads, job.items)
         job.packing = &self.packing if self.weights is NULL and job.blocks <= BLOCKS_OF_ONCE else NULL
@@ -388,8 +463,8 @@ cdef class Winograd:
         Planes are an odd number of cache lines apart.
         """
         cdef Py_ssize_t panels = ceil_div(job.panels, job.panel_ranges)
-        cdef Py_ssize_t reach = (min(job.segment_runs, job.w.runs) * job.w.outputs + job.w.taps - 1) * job.w.dilation
-        job.plane_v = job.channel_blocks * job.item_tiles * job.lanes // 32 * 32 + 48
+        cdef Py_ssize_t runs = min(job.segment_runs, job.w.runs), rows = max(window_rows(job), job.h.outputs)
+        job.plane_v = job.n_sources * job.channel_blocks * job.item_tiles * job.lanes // 32 * 32 + 48
         job.plane_s = 2 * job.item_tiles * job.lanes // 32 * 32 + 48
         job.product_s = job.points * job.plane_s
         job.near_panels, job.block_k = 1, FC_BLOCK_K
@@ -398,7 +473,7 @@ cdef class Winograd:
             job.near_panels = max(1, min(panels, job.near_panels))
         job.sums_at = job.points * job.plane_v
         job.strip_at = job.sums_at + job.near_panels * job.n_groups * job.product_s
-        job.scratch_size = ceil_div(job.strip_at + job.h.points * (reach + job.lanes) * job.lanes, 16) * 16
+        job.scratch_size = ceil_div(job.strip_at + rows * (window_pixels(job, runs) + job.lanes) * job.lanes, 16) * 16
         if job.n_phases > 1:
             job.aside_at = job.scratch_size
             job.scratch_size += ceil_div(job.panel_outputs * job.n_phases * job.item_rows * job.h.outputs * job.w.size,
@@ -416,19 +491,24 @@ cdef void pack_tile_panel(void *pointer, Py_ssize_t number, Py_ssize_t worker) n
     """All weights of a panel."""
     cdef TilePacking *packing = <TilePacking *>pointer
     cdef const TileJob *job = packing.job
-    if transform_weights(packing, number, 0, job.channels, packing.scratch + worker * packing.turned,
-                         packing.packed + number * job.n_groups * job.points * job.plane_u, job.plane_u):
+    cdef Py_ssize_t size = job.n_groups * job.points * job.plane_u
+    cdef float *to = packing.packed + number * size
+    if job.depth > job.channels:    # a source ends inside a block
+        memset(to, 0, size * sizeof(float))
+    if transform_weights(packing, number, 0, job.n_sources, 0, job.channels, packing.scratch + worker * packing.turned,
+                         to, job.plane_u):
         packing.special[worker] = 1
 
 
-cdef int transform_weights(const TilePacking *packing, Py_ssize_t panel, Py_ssize_t c0, Py_ssize_t c1, float *turned,
-                           float *to, Py_ssize_t plane) noexcept nogil:
-    """A panel's weights for some channels, turned so that a tap's lie side by side, then transformed one by one.
+cdef int transform_weights(const TilePacking *packing, Py_ssize_t panel, Py_ssize_t s0, Py_ssize_t s1, Py_ssize_t c0,
+                           Py_ssize_t c1, float *turned, float *to, Py_ssize_t plane) noexcept nogil:
+    """A panel's weights for some sources and channels, turned so that a tap's lie side by side, then transformed.
 
     Returns nonzero if one of them is NaN or infinite.
     """
     cdef const TileJob *job = packing.job
-    cdef Py_ssize_t first = panel % job.panels * job.panel_outputs, width = 2 * job.lanes, c = c0, i, n, k
+    cdef Py_ssize_t first = panel % job.panels * job.panel_outputs, width = 2 * job.lanes, c = c0, i, n, k, s
+    cdef Py_ssize_t window = job.h.taps * job.w.taps
     cdef Py_ssize_t outputs = min(job.panel_outputs, job.outputs - first)
     cdef const float *weight = packing.weight + panel // job.panels * packing.s_group + first * packing.s_out
     cdef int special = 0
@@ -439,11 +519,12 @@ cdef int transform_weights(const TilePacking *packing, Py_ssize_t panel, Py_ssiz
             if i == 0 or not packing.alike:
                 turn_rows(packing, turned, weight + c * packing.s_in, outputs * job.group[i].phases,
                           packing.row_offset + i * width, (n - 1) * packing.s_in + packing.span)
-            for k in range(n):
-                special |= job.kernels.winograd_weights(
-                    to + i * job.points * plane + (c - c0 + k) * width, plane, turned + k * packing.s_in * width,
-                    packing.tap + i * job.h.taps * job.w.taps, job.h.taps, job.w.taps, job.h.points, job.w.points,
-                    packing.g_h, packing.g_w)
+            for s in range(s0, s1):
+                for k in range(n):
+                    special |= job.kernels.winograd_weights(
+                        to + i * job.points * plane + ((s - s0) * job.depth + c - c0 + k) * width, plane,
+                        turned + k * packing.s_in * width, packing.tap + (i * job.n_sources + s) * window, job.h.taps,
+                        job.w.taps, job.h.points, job.w.points, packing.g_h, packing.g_w)
         c += n
     return special
 
@@ -479,16 +560,27 @@ cdef Py_ssize_t tile_units(const TileJob *job, Py_ssize_t whole) noexcept nogil:
     return job.images * job.h.tiles * job.w.runs // max(1, whole)
 
 
-cdef void count_tiles(TileAxis *axis, Py_ssize_t size) noexcept nogil:
+cdef void count_tiles(TileAxis *axis, Py_ssize_t size, Py_ssize_t tiled) noexcept nogil:
     """The last run may lack the tiles whose first output is beyond the end."""
-    axis.size, axis.runs, axis.tiles = size, 0, 0
+    axis.size, axis.tiled, axis.runs, axis.tiles = size, tiled, 0, 0
     if size:
-        axis.runs = ceil_div(size + axis.shift, axis.outputs * axis.dilation)
+        axis.runs = ceil_div(tiled, axis.outputs * axis.dilation)
         axis.tiles = (axis.runs - 1) * axis.dilation + tiles_of_run(axis, axis.runs - 1)
 
 
 cdef Py_ssize_t tiles_of_run(const TileAxis *axis, Py_ssize_t run) noexcept nogil:
-    return min(axis.dilation, axis.size + axis.shift - run * axis.outputs * axis.dilation)
+    return min(axis.dilation, axis.tiled - run * axis.outputs * axis.dilation)
+
+
+cdef Py_ssize_t window_rows(const TileJob *job) noexcept nogil:
+    """Input rows of a row of tiles, those of a dilation apart."""
+    return (job.h.reads - 1) * job.h.step + 1 + job.h.spread
+
+
+cdef Py_ssize_t window_pixels(const TileJob *job, Py_ssize_t runs) noexcept nogil:
+    """Pixels of an input row that the tiles of some runs read."""
+    cdef const TileAxis *axis = &job.w
+    return ((runs - 1) * axis.outputs + axis.reads - 1) * axis.dilation * axis.step + axis.dilation + axis.spread
 
 
 cdef void run_tiles(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
@@ -499,6 +591,7 @@ cdef void run_tiles(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcep
     cdef TileItem item
     item.first, item.end = units * block // job.blocks * whole, units * (block + 1) // job.blocks * whole
     item.scratch = job.scratch + worker * job.scratch_size
+    clear_dead_sums(job, item.scratch + job.sums_at)
     number //= job.blocks
     share, item.group = number % job.panel_ranges, number // job.panel_ranges
     tiles = transform_pixels(job, &item)
@@ -544,16 +637,15 @@ cdef Py_ssize_t transform_pixels(const TileJob *job, const TileItem *item) noexc
 
 cdef void transform_segment(const TileJob *job, const TileItem *item, const Segment *segment,
                             Py_ssize_t block) noexcept nogil:
-    """Pixels of some channels are put side by side, then their tiles transformed."""
-    cdef Py_ssize_t lanes = job.lanes, run_length = job.w.outputs * job.w.dilation, i, at, width
-    cdef Py_ssize_t count = (segment.runs - 1) * run_length + job.w.reads * job.w.dilation
-    cdef Py_ssize_t row = first_output(&job.h, segment.row) + job.origin_h
-    cdef Py_ssize_t first = segment.run * run_length + job.origin_w
+    """Pixels of some channels are put side by side, then their tiles transformed, source by source."""
+    cdef Py_ssize_t lanes = job.lanes, count = window_pixels(job, segment.runs), i, at, width
+    cdef Py_ssize_t row = first_output(&job.h, segment.row) * job.h.step + job.origin_h
+    cdef Py_ssize_t first = segment.run * job.w.outputs * job.w.dilation * job.w.step + job.origin_w
     cdef Py_ssize_t channels = min(lanes, job.channels - block * lanes)
     cdef Py_ssize_t channel = item.group * job.channels + block * lanes
     cdef const float *x = job.x + segment.image * job.x_image + channel * job.x_channel
     cdef float *strip = item.scratch + job.strip_at
-    for i in range(job.h.reads):
+    for i in range(window_rows(job)):
         at = fold(job.border, row + i * job.h.dilation, job.height)
         width = job.width if at >= 0 else 0
         if job.last & READS_LAST:
@@ -564,36 +656,64 @@ cdef void transform_segment(const TileJob *job, const TileItem *item, const Segm
                                    channels, width, first, count)
         if job.border != ZEROS and width:
             fill_block(job, strip + i * count * lanes, x + at * job.x_row, channels, first, count)
-    transform_runs(job, segment, strip, count, item.scratch + (block * job.item_tiles + segment.tile) * lanes)
+    for i in range(job.n_sources):
+        transform_runs(job, segment, strip + (job.source[i].first_h * count + job.source[i].first_w) * lanes, count,
+                       item.scratch + ((i * job.channel_blocks + block) * job.item_tiles + segment.tile) * lanes)
 
 
 cdef void transform_runs(const TileJob *job, const Segment *segment, const float *strip, Py_ssize_t count,
                          float *v) noexcept nogil:
-    cdef Py_ssize_t lanes = job.lanes, d = job.w.dilation, i
+    cdef Py_ssize_t lanes = job.lanes, d = job.w.dilation, step = job.w.step * lanes, i
     if d == 1:
-        job.kernels.winograd_input(job.h.points, job.w.points, job.input_table, segment.tiles, strip, count * lanes,
-                                   lanes, job.w.outputs * lanes, v, job.plane_v)
+        job.kernels.winograd_input(job.h.points, job.w.points, job.input_table, segment.tiles, strip,
+                                   job.h.step * count * lanes, step, job.w.outputs * step, v, job.plane_v)
         return
     for i in range(segment.runs):
         job.kernels.winograd_input(job.h.points, job.w.points, job.input_table, tiles_of_run(&job.w, segment.run + i),
-                                   strip + i * job.w.outputs * d * lanes, count * lanes, d * lanes, lanes,
+                                   strip + i * job.w.outputs * d * lanes, job.h.step * count * lanes, d * lanes, lanes,
                                    v + i * d * lanes, job.plane_v)
+
+
+cdef Py_ssize_t edge(const TileJob *job, Py_ssize_t point) noexcept nogil:
+    """Is the point the last on h (2) and on w (1)?"""
+    cdef Py_ssize_t n = job.w.points
+    return (point // n == job.h.points - 1) * 2 + (point % n == n - 1)
+
+
+cdef bint is_dead(const TileJob *job, const TileGroup *group, Py_ssize_t point) noexcept nogil:
+    """Are all weights of the group zeros at this point?"""
+    return point // job.w.points == group.dead_h or point % job.w.points == group.dead_w
+
+
+cdef void clear_dead_sums(const TileJob *job, float *sums) noexcept nogil:
+    """Sums that nothing is ever added to."""
+    cdef Py_ssize_t n, i, p
+    for n in range(job.near_panels):
+        for i in range(job.n_groups):
+            if job.group[i].dead_h >= 0 or job.group[i].dead_w >= 0:
+                for p in range(job.points):
+                    if is_dead(job, job.group + i, p):
+                        memset(sums + p * job.plane_s, 0, 2 * job.item_tiles * job.lanes * sizeof(float))
+            sums += job.product_s
 
 
 cdef void multiply_panels(const TileJob *job, const TileItem *item, Py_ssize_t tiles, Py_ssize_t panel,
                           Py_ssize_t panels) noexcept nogil:
     """sums = v . weights: a matrix product per point, panel and group of phases, in blocks of the sum."""
     cdef Py_ssize_t products = panels * job.n_groups, first = (item.group * job.panels + panel) * job.n_groups
-    cdef Py_ssize_t lanes = job.lanes, a_block = job.item_tiles * lanes, p, k, i
+    cdef Py_ssize_t lanes = job.lanes, a_block = job.item_tiles * lanes, p, k, i, start, end
     cdef const float *weights = job.weights + first * job.points * job.plane_u
     cdef float *sums = item.scratch + job.sums_at
     for p in range(job.points):
-        k = 0
-        while k < job.channels:
+        start, end = job.live[edge(job, p)], job.live_end[edge(job, p)]
+        k = start
+        while k < end:
             for i in range(products):
-                multiply_tiles(job, item.scratch + p * job.plane_v + k // lanes * a_block,
-                               weights + (i * job.points + p) * job.plane_u + k * 2 * lanes,
-                               sums + i * job.product_s + p * job.plane_s, tiles, k)
+                if not is_dead(job, job.group + i % job.n_groups, p):
+                    multiply_tiles(job, item.scratch + p * job.plane_v + k // lanes * a_block,
+                                   weights + (i * job.points + p) * job.plane_u + k * 2 * lanes,
+                                   sums + i * job.product_s + p * job.plane_s, tiles, min(job.block_k, end - k),
+                                   k > start)
             k += job.block_k
 
 
@@ -603,31 +723,42 @@ cdef void transform_and_multiply(const TileJob *job, const TileItem *item, Py_ss
 
     One that is not finite makes sums that are not, in every image: `transform_back` tells.
     """
-    cdef Py_ssize_t lanes = job.lanes, a_block = job.item_tiles * lanes, k = 0, n, i, p
+    cdef Py_ssize_t source, c
+    for source in range(job.n_sources):
+        c = 0
+        while c < job.channels:
+            multiply_block(job, item, tiles, panel, panels, source, c, min(c + job.block_k, job.channels))
+            c += job.block_k
+
+
+cdef void multiply_block(const TileJob *job, const TileItem *item, Py_ssize_t tiles, Py_ssize_t panel,
+                         Py_ssize_t panels, Py_ssize_t source, Py_ssize_t c0, Py_ssize_t c1) noexcept nogil:
+    """What some channels of a source add to the sums."""
+    cdef Py_ssize_t lanes = job.lanes, a_block = job.item_tiles * lanes, k = source * job.depth + c0, n, i, p, at
     cdef float *weights = item.scratch + job.weights_at
     cdef float *turned = weights + job.n_groups * job.points * job.plane_w
-    cdef float *sums
-    while k < job.channels:
-        sums = item.scratch + job.sums_at
-        for n in range(panel, panel + panels):
-            transform_weights(job.packing, item.group * job.panels + n, k, min(k + job.block_k, job.channels), turned,
-                              weights, job.plane_w)
-            for i in range(job.n_groups):
-                for p in range(job.points):
+    cdef float *sums = item.scratch + job.sums_at
+    for n in range(panel, panel + panels):
+        transform_weights(job.packing, item.group * job.panels + n, source, source + 1, c0, c1, turned, weights,
+                          job.plane_w)
+        for i in range(job.n_groups):
+            for p in range(job.points):
+                at = edge(job, p)
+                if job.live[at] <= k < job.live_end[at] and not is_dead(job, job.group + i, p):
                     multiply_tiles(job, item.scratch + p * job.plane_v + k // lanes * a_block,
-                                   weights + (i * job.points + p) * job.plane_w, sums + p * job.plane_s, tiles, k)
-                sums += job.product_s
-        k += job.block_k
+                                   weights + (i * job.points + p) * job.plane_w, sums + p * job.plane_s, tiles,
+                                   c1 - c0, k > job.live[at])
+            sums += job.product_s
 
 
 cdef void multiply_tiles(const TileJob *job, const float *v, const float *weights, float *sums, Py_ssize_t tiles,
-                         Py_ssize_t k) noexcept nogil:
-    """A block of the sum of all tiles, from channel `k` on."""
+                         Py_ssize_t count, bint add) noexcept nogil:
+    """A block of the sum of all tiles."""
     cdef Py_ssize_t lanes = job.lanes, cuts = ceil_div(tiles, job.kernels.rows), i, first, end
     for i in range(cuts):
         first, end = tiles * i // cuts, tiles * (i + 1) // cuts
-        job.kernels.winograd_product(end - first, min(job.block_k, job.channels - k), v + first * lanes,
-                                     job.item_tiles * lanes, weights, sums + first * 2 * lanes, 2 * lanes, k > 0)
+        job.kernels.winograd_product(end - first, count, v + first * lanes, job.item_tiles * lanes, weights,
+                                     sums + first * 2 * lanes, 2 * lanes, add)
 
 
 cdef void store_panels(const TileJob *job, TileItem *item, Py_ssize_t panel, Py_ssize_t panels) noexcept nogil:
