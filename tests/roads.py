@@ -19,7 +19,7 @@ ROADS = {
     "1x1": ((3, 64, 29, 31), lambda w: fastconv.Conv2d(w(40, 64, 1, 1), w(40))),
     "few pixels": ((2, 128, 5, 5), lambda w: fastconv.Conv2d(w(300, 128, 3, 3), w(300), padding=1)),
     "turned": ((3, 256, 7, 7), lambda w: fastconv.Conv2d(w(300, 256, 1, 1), w(300), activation="silu")),
-    "strided, tiles": ((3, 48, 70, 71), lambda w: fastconv.Conv2d(w(64, 48, 3, 3), w(64), padding=1, stride=2)),
+    "strided, tiles": ((3, 44, 70, 71), lambda w: fastconv.Conv2d(w(64, 44, 3, 3), w(64), padding=1, stride=2)),
     "strided": ((3, 3, 95, 97), lambda w: fastconv.Conv2d(w(24, 3, 7, 7), w(24), stride=2, padding=3)),
     "dilated": ((3, 16, 40, 41), lambda w: fastconv.Conv2d(w(24, 16, 3, 3), None, padding=4, dilation=(4, 3))),
     "one output": ((3, 16, 60, 61), lambda w: fastconv.Conv2d(w(1, 16, 5, 5), w(1))),

@@ -55,6 +55,9 @@ x, w = whole(1, 32, 26, 26, dtype=np.float32), whole(32, 32, 3, 3, dtype=np.floa
 exact = reference.conv(x, w, padding=1)
 with fc.threads(2):
     assert abs(fc.conv2d(x, w, padding=1) - exact).max() <= 1e-5 * abs(exact).max()
+x, w = whole(1, 44, 40, 40, dtype=np.float32), whole(32, 44, 3, 3, dtype=np.float32)  # 44 are no whole vectors
+exact = reference.conv(x, w, padding=1, stride=2)
+assert abs(fc.Conv2d(w, padding=1, stride=2)(x) - exact).max() <= 1e-5 * abs(exact).max()
 x, w = whole(1, 1, 60, 60, dtype=np.float32), whole(1, 1, 31, 31, dtype=np.float32)
 exact = reference.conv(x, w)
 assert abs(fc.conv2d(x, w) - exact).max() <= 1e-5 * abs(exact).max()
