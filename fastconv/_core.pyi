@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 _Taps = tuple[tuple[int, int], ...]
@@ -58,6 +59,16 @@ class Engine(Runner):
         self, cut: Cut, weight: NDArray[Any], bias: NDArray[Any] | None, threads: int = 1, once: bool = False
     ) -> None: ...
     def describe(self, x_shape: Sequence[int], y_shape: Sequence[int], threads: int = 1) -> dict[str, Any]: ...
+
+class Call:
+    def __init__(
+        self, cut: Cut, shape: tuple[int, ...], origin: tuple[int, ...], dtype: np.dtype[Any], axes: int
+    ) -> None: ...
+    def __call__(
+        self, x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any] | None, threads: int
+    ) -> NDArray[Any] | None: ...
+
+def common_dtype(x: object, weight: object, bias: object, about: tuple[object, ...]) -> np.dtype[Any] | None: ...
 
 class Winograd:
     phases: Phases

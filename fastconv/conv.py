@@ -103,8 +103,8 @@ def conv1d(
     >>> conv1d(x, w, dilation=2, padding="same")
     array([[ 2.,  3.,  6., -4.]])
     """
-    settings = stride, padding, dilation, groups, 1, padding_mode
-    return Conv1d._borrow(weight, bias, algorithm, settings, layout, activation)._apply(input, out, residual)
+    about = algorithm, layout, stride, padding, dilation, groups, 1, padding_mode
+    return Conv1d._call(input, weight, bias, about, activation, out, residual)
 
 
 def conv2d(
@@ -200,8 +200,8 @@ def conv2d(
     >>> conv2d(image, mean, padding="same", dilation=(1, 2)).shape
     (1, 4, 4)
     """
-    settings = stride, padding, dilation, groups, 1, padding_mode
-    return Conv2d._borrow(weight, bias, algorithm, settings, layout, activation)._apply(input, out, residual)
+    about = algorithm, layout, stride, padding, dilation, groups, 1, padding_mode
+    return Conv2d._call(input, weight, bias, about, activation, out, residual)
 
 
 def conv3d(
@@ -290,5 +290,5 @@ def conv3d(
     >>> conv3d(np.ones((1, 2, 2, 2)), np.ones((1, 1, 2, 2, 2)), bias=[0.5])
     array([[[[8.5]]]])
     """
-    settings = stride, padding, dilation, groups, 1, padding_mode
-    return Conv3d._borrow(weight, bias, algorithm, settings, layout, activation)._apply(input, out, residual)
+    about = algorithm, layout, stride, padding, dilation, groups, 1, padding_mode
+    return Conv3d._call(input, weight, bias, about, activation, out, residual)

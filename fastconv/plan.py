@@ -8,15 +8,14 @@ instruction set at hand. It is immutable, takes inputs of any size, and may be s
 from __future__ import annotations
 
 from functools import lru_cache, partial
-from itertools import pairwise
 from math import prod
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _core
-from ._activation import NO_END, as_end, part_of
+from ._activation import NO_END, as_end
 from ._arrays import (
     LAYOUTS,
     as_array,
@@ -32,18 +31,28 @@ from ._arrays import (
     lies_in_planes,
     rows,
 )
-from ._choice import DIRECT, MAX_SUM, choose
+from ._choice import DIRECT, choose
 from ._config import get_num_threads
-from ._fourier import Fourier
+from ._engines import (
+    READS_LAST,
+    WRITES_LAST,
+    InShares,
+    OrDirect,
+    ThenShuffled,
+    WithNonFinite,
+    cut_of,
+    make,
+    run_last,
+    shares_of,
+    winograd,
+)
 from .geometry import (
-    PADDING_MODES,
     Convolution,
     all_exact,
     check_bias,
     convolution,
     five_axes,
     int_entries,
-    lift,
     placement,
     transposed_convolution,
 )
@@ -54,8 +63,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Self
 
-    from ._activation import Activation, End
+    from ._activation import Activation
     from ._choice import Choice
+    from ._engines import Engine
     from .geometry import Ints, Padding, PadLike, Placement, TransposedConvolution
 
 __all__ = [
@@ -70,96 +80,7 @@ __all__ = [
 
 ALGORITHMS = ("auto", "direct")
 FAR_WEIGHTS = 1 << 18  # numbers: transformed weights that leave L2 before they are used, if all of them are made first
-SHARE_BYTES = 8 << 20  # of weights that are packed at a time for one call; two shares at least are worth it
-SHARE_ROWS = 128  # rows of a product in a share at least: its pixels are packed again for each
 KNOWN_CALLS = 64  # shapes and dtypes whose direct calls a layer knows by heart: 2.2 us become 1.8 for the smallest
-READS_LAST, WRITES_LAST = 1, 2  # of the core: which arrays of a call have their channels last
-
-
-class Engine(Protocol):
-    """Packed weights that can be run: those of `_core`, or one of the wrappers below."""
-
-    last: int  # which arrays it takes with their channels last, READS_LAST and WRITES_LAST
-
-    def run(
-        self,
-        x: NDArray[Any],
-        y: NDArray[Any],
-        origin: tuple[int, ...],
-        threads: int,
-        last: int = 0,
-        end: End | None = None,
-    ) -> None:
-        """Compute y, (N, C_out, D, H, W), from x, (N, C_in, D, H, W): aligned, native, of the dtype of the weights.
-
-        Entries on the last axis of x lie side by side; its other strides are free, and it may be read-only. Each
-        y[n, c] is C-contiguous. The two do not overlap. The stride of an axis with one entry, or of an empty array,
-        means nothing. `origin` is the input position of the first output's offset 0. Where `last` says so, the
-        channels lie side by side instead, and each pixel of y follows the one before. `end` is what is done to y at
-        last; its residual lies as y does.
-        """
-
-    def describe(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...], threads: int) -> dict[str, Any]:
-        """Tell what `run` would do on arrays of these shapes."""
-
-
-@lru_cache(maxsize=256)
-def _terms(operator: Convolution | TransposedConvolution, taps_apart: bool = False) -> tuple:
-    """Return an operator in the core's terms: its phases, and the channels of a group and strides of its weights."""
-    border = PADDING_MODES.index(operator.padding_mode)
-    return _core.Phases(*operator.phases(), taps_apart, border), *operator.core_channels, *operator.layout()
-
-
-@lru_cache(maxsize=256)
-def _cut(operator: Convolution | TransposedConvolution, itemsize: int, isa: str, taps_apart: bool) -> _core.Cut:
-    """Return how the core cuts an operator on the instruction set in use: what depends on shapes alone."""
-    phases, outputs, inputs, strides, bias_strides = _terms(operator, taps_apart)
-    return _core.Cut(phases, operator.groups, outputs, inputs, strides, bias_strides, itemsize)
-
-
-def _direct(
-    operator: Convolution | TransposedConvolution,
-    weight: NDArray[Any],
-    bias: NDArray[Any] | None,
-    taps_apart: bool = False,
-    once: bool = False,
-) -> _core.Engine:
-    cut = _cut(operator, weight.itemsize, _core.isa(), taps_apart)
-    return _core.Engine(cut, weight, bias, get_num_threads(), once)
-
-
-def _winograd(
-    operator: Convolution | TransposedConvolution,
-    weight: NDArray[Any],
-    bias: NDArray[Any] | None,
-    tile: tuple[int, ...],
-    once: bool = False,
-) -> _core.Winograd:
-    phases, outputs, inputs, strides, bias_strides = _terms(operator)
-    terms = phases, weight, bias, operator.groups, outputs, inputs, strides, bias_strides
-    return _core.Winograd(*terms, tile, get_num_threads(), once)
-
-
-@lru_cache(maxsize=256)
-def _shares(
-    operator: Convolution | TransposedConvolution, itemsize: int, isa: str
-) -> tuple[tuple[slice, slice, slice, _core.Cut], ...]:
-    """Return shares of the outputs whose weights stay in cache: the outputs, their weights and biases, and the cut."""
-    phases, outputs, inputs, strides, bias_strides = _terms(operator)
-    weights = itemsize * prod(operator.weight_shape)
-    count = min(weights // SHARE_BYTES, outputs * max(len(residues) for residues, _, _ in phases.groups) // SHARE_ROWS)
-    if operator.groups > 1 or count < 2:
-        return ()
-    ends = [outputs * i // count for i in range(count + 1)]
-    return tuple(
-        (
-            slice(a, b),
-            slice(a * strides[1], None),
-            slice(a * bias_strides[1], b * bias_strides[1]),
-            _core.Cut(phases, 1, b - a, inputs, strides, bias_strides, itemsize),
-        )
-        for a, b in pairwise(ends)
-    )
 
 
 class _Form:
@@ -224,6 +145,32 @@ def _route(
     return result, compute, place, choice
 
 
+@lru_cache(maxsize=256)
+def _direct_call(
+    kind: type[_Layer], shapes: tuple[tuple[int, ...], ...], dtype: np.dtype[Any], about: tuple, isa: str
+) -> _core.Call | None:
+    """Return a function's call on arrays of these shapes and one dtype, if it is direct and reads weights at once."""
+    shape, weight, bias = shapes
+    algorithm, layout, *settings = about
+    _check_algorithm(algorithm)
+    layout = check_layout(layout, kind._ndim)
+    form = _form(kind, weight, dtype, bias and (bias, dtype), algorithm, tuple(settings), layout, NO_END)
+    if form.last or not form.operator.splits_evenly():
+        return None
+    result, compute, place, choice = _route(form, shape, dtype, None, _core.lanes(), True)
+    if choice.engine != "direct" or not result == dtype == compute or not prod(place.shape):
+        return None
+    cut = cut_of(form.operator, compute.itemsize, isa, False)
+    if not cut.phases.complete or shares_of(form.operator, compute.itemsize, isa):
+        return None
+    return _core.Call(cut, place.shape, place.origin, compute, kind._ndim)
+
+
+def _check_algorithm(algorithm: str) -> None:
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f"algorithm must be one of {ALGORITHMS}, got {algorithm!r}")
+
+
 class _Layer:
     """What all layers share: weights, engines per dtype, and the call."""
 
@@ -242,8 +189,7 @@ class _Layer:
         layout: str | None,
         activation: Activation,
     ) -> None:
-        if algorithm not in ALGORITHMS:
-            raise ValueError(f"algorithm must be one of {ALGORITHMS}, got {algorithm!r}")
+        _check_algorithm(algorithm)
         layout = check_layout(layout, self._ndim)
         end = NO_END if activation is None else as_end(activation)
         self._weight = weight = as_array("weight", weight)
@@ -277,6 +223,34 @@ class _Layer:
         layer = cls.__new__(cls)
         layer._set(weight, bias, algorithm, settings, layout, activation)
         return layer
+
+    @classmethod
+    def _call(
+        cls,
+        input: ArrayLike,
+        weight: ArrayLike,
+        bias: ArrayLike | None,
+        about: tuple,
+        activation: Activation,
+        out: NDArray[Any] | None,
+        residual: ArrayLike | None,
+        output_size: Ints | None = None,
+    ) -> NDArray[Any]:
+        """Compute a function's result; `about` is the algorithm, the layout and the settings.
+
+        A small call notices what Python does. So one that is like a call before, direct and of plain arrays, knows all
+        but the numbers.
+        """
+        if activation is out is residual is output_size is None:
+            dtype = _core.common_dtype(input, weight, bias, about)
+            if dtype is not None:
+                shapes = input.shape, weight.shape, None if bias is None else bias.shape
+                call = _direct_call(cls, shapes, dtype, about, _core.isa())
+                if call is not None and (y := call(input, weight, bias, get_num_threads())) is not None:
+                    return y
+        layer = cls._borrow(weight, bias, about[0], about[2:], about[1], activation)
+        size = None if output_size is None else int_entries("output_size", output_size, 0)
+        return layer._apply(input, out, residual, size)
 
     def _apply(
         self,
@@ -337,7 +311,7 @@ class _Layer:
                 engine.run(rows(x, y.dtype), y, place.origin, get_num_threads(), last, end, self._ndim)
                 return y
         view = partial(_lifted, place=place, ndim=self._ndim, last=form.last)
-        run = partial(_run_last, engine) if form.last else engine.run
+        run = partial(run_last, engine) if form.last else engine.run
         call = view(rows(x, y.dtype)), view(y), place.origin, get_num_threads()
         if residual is not None:
             residual = view(in_planes(residual, y.dtype, self._ndim + form.last))
@@ -359,7 +333,7 @@ class _Layer:
         return self._engines.get(key) or self._engines.setdefault(key, self._pack(compute, choice))
 
     def _pack(self, compute: np.dtype[Any], choice: Choice) -> Engine:
-        return self._core_engine(self._form.operator, flat(self._weight, compute), choice)
+        return self._make(self._form.operator, flat(self._weight, compute), choice)
 
     def _pack_for_once(self, compute: np.dtype[Any], choice: Choice) -> Engine:
         """Pack nothing that a call can pack while it runs, and so keep in cache.
@@ -367,47 +341,22 @@ class _Layer:
         It learns only then whether all weights are finite. If not, it is done again, as a layer does it.
         """
         operator, weights = self._form.operator, self._weight.size
-        if choice.engine == "direct" and not self._form.last and weights * compute.itemsize >= 2 * SHARE_BYTES:
-            shares = _shares(operator, compute.itemsize, _core.isa())
-            if len(shares) > 1:
+        if choice.engine == "direct" and not self._form.last:
+            shares = shares_of(operator, compute.itemsize, _core.isa())
+            if shares:
                 numbers = flat(self._weight, compute), self._flat_bias(compute)
-                return _InShares(shares, *numbers, partial(self._pack, compute, choice))
+                return InShares(shares, *numbers, partial(self._pack, compute, choice))
         if choice.engine == "winograd" and weights // prod(operator.kernel) * prod(choice.tile) >= FAR_WEIGHTS:
             numbers = flat(self._weight, compute), self._flat_bias(compute)
-            engine = _winograd(operator, *numbers, choice.tile, once=True)
-            return _OrDirect(engine, partial(self._pack, compute, DIRECT))
+            engine = winograd(operator, *numbers, choice.tile, once=True)
+            return OrDirect(engine, partial(self._pack, compute, DIRECT))
         return self._pack(compute, choice)
+
+    def _make(self, operator: Convolution | TransposedConvolution, weight: NDArray[Any], choice: Choice) -> Engine:
+        return make(operator, weight, self._flat_bias(weight.dtype), choice, once=self._calls is None)
 
     def _flat_bias(self, compute: np.dtype[Any]) -> NDArray[Any] | None:
         return None if self._bias is None else flat(self._bias, compute)
-
-    def _core_engine(
-        self, operator: Convolution | TransposedConvolution, weight: NDArray[Any], choice: Choice
-    ) -> Engine:
-        """Pack weights; an algorithm that multiplies zeros of its own wants them finite."""
-        bias = self._flat_bias(weight.dtype)
-        once = self._calls is None
-        if choice.engine == "direct":
-            return _direct(operator, weight, bias, once=once)
-        packed = partial(_direct, operator, weight, bias)
-        if choice.engine == "winograd":
-            engine = _winograd(operator, weight, bias, choice.tile)
-            if engine.finite:
-                return _OrDirect(engine, packed)
-        if choice.engine.endswith("pixels"):
-            cut = _cut(operator, weight.itemsize, _core.isa(), False)
-            pixels = _core.Pixels(cut, weight, bias, get_num_threads(), once)
-            return _Turned(pixels) if choice.engine.startswith("turned") else pixels
-        if choice.engine == "depthwise":
-            engine = _core.Depthwise(_terms(operator)[0], weight, bias, operator.core_channels[0], *choice.tile)
-            if engine.finite:
-                return engine
-        if choice.engine == "fourier" and np.isfinite(weight).all():
-            return Fourier(operator, weight, bias, *choice.tile, packed)
-        if choice.engine != "taps":
-            return packed()
-        products = _direct(operator, weight, None, taps_apart=True)
-        return _core.TapsFirst(products, packed(), np.ones(MAX_SUM, weight.dtype))
 
     def describe(self, shape: tuple[int, ...]) -> dict[str, Any]:
         """Return what would run on an input of this shape in the layer's own dtype: algorithm, ISA, output shape."""
@@ -457,159 +406,6 @@ def _lifted(array: NDArray[Any], place: Placement, ndim: int, last: bool) -> NDA
         batch = range(array.ndim - 1 - ndim)
         array = array.transpose(*batch, -1, *range(len(batch), array.ndim - 1))
     return array[place.lift]
-
-
-def _run_last(
-    engine: Engine,
-    x: NDArray[Any],
-    y: NDArray[Any],
-    origin: tuple[int, ...],
-    threads: int,
-    end: End | None = None,
-) -> None:
-    """Run an engine on images whose channels lie side by side; turn into planes what it cannot take that way.
-
-    One channel lies the same either way.
-    """
-    last = engine.last
-    if x.shape[1] == 1 and (x.strides[4] == x.itemsize or x.shape[4] == 1):
-        last &= ~READS_LAST
-    elif not last & READS_LAST:
-        x = _planes(x, threads)
-    if y.shape[1] == 1 or last & WRITES_LAST:
-        engine.run(x, y, origin, threads, last if y.shape[1] > 1 else last & ~WRITES_LAST, end)
-    else:
-        planes = np.empty(y.shape, y.dtype)
-        engine.run(x, planes, origin, threads, last)
-        _core.turn(planes, y, True, threads)
-        if end is not None:
-            _core.finish(y, end, True, threads)
-
-
-class _Turned:
-    """Rows of pixels for images with planes: turned on their way in, outputs on their way out."""
-
-    __slots__ = ("_engine",)
-    last = 0
-
-    def __init__(self, engine: _core.Pixels) -> None:
-        self._engine = engine
-
-    def run(
-        self,
-        x: NDArray[Any],
-        y: NDArray[Any],
-        origin: tuple[int, ...],
-        threads: int,
-        last: int = 0,
-        end: End | None = None,
-    ) -> None:
-        if not x[:1, :1].flags.c_contiguous:
-            x = np.ascontiguousarray(x)
-        seen, made = (np.moveaxis(np.empty((a.shape[0], *a.shape[2:], a.shape[1]), a.dtype), 4, 1) for a in (x, y))
-        _core.turn(x, seen, True, threads)
-        self._engine.run(seen, made, origin, threads, READS_LAST | WRITES_LAST)
-        _core.turn(made, y, False, threads)
-        if end is not None:
-            _core.finish(y, end, False, threads)
-
-    def describe(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...], threads: int) -> dict[str, Any]:
-        said = self._engine.describe(x_shape, y_shape, threads)
-        numbers = prod(x_shape) + prod(y_shape)
-        turned = numbers * (4 if said["dtype"] == "float32" else 8)
-        return {
-            **said,
-            "algorithm": "direct, rows of turned pixels",
-            "workspace_bytes": said["workspace_bytes"] + turned,
-        }
-
-
-def _planes(x: NDArray[Any], threads: int) -> NDArray[Any]:
-    pixels = np.moveaxis(x, 1, 4)
-    if not pixels[:1].flags.c_contiguous:
-        pixels = np.ascontiguousarray(pixels)
-    planes = np.empty(x.shape, x.dtype)
-    _core.turn(np.moveaxis(pixels, 4, 1), planes, False, threads)
-    return planes
-
-
-class _OrDirect:
-    """A fast algorithm, and the direct one for images where it gives a number that is not finite.
-
-    Its tiles spread a NaN or an infinity of the input to outputs that do not read it, and numbers near the largest may
-    overflow within. The direct sum says what the output is.
-    """
-
-    __slots__ = ("_direct", "_engine", "_pack")
-    finite = True
-    last = READS_LAST | WRITES_LAST
-
-    def __init__(self, engine: _core.Winograd, pack: Callable[[], _core.Engine]) -> None:
-        self._engine = engine
-        self._pack = pack
-        self._direct: _core.Engine | None = None
-
-    def run(
-        self,
-        x: NDArray[Any],
-        y: NDArray[Any],
-        origin: tuple[int, ...],
-        threads: int,
-        last: int = 0,
-        end: End | None = None,
-    ) -> None:
-        for i in self._engine.run(x, y, origin, threads, last, end):
-            self._direct = self._direct or self._pack()
-            run = partial(_run_last, self._direct) if last else self._direct.run
-            image = slice(i, i + 1)
-            run(x[image], y[image], origin, threads, end=end and part_of(end, image))
-
-    def describe(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...], threads: int) -> dict[str, Any]:
-        return self._engine.describe(x_shape, y_shape, threads)
-
-
-class _InShares:
-    """A direct convolution for one call, a share of the outputs after the other: packed, multiplied, forgotten.
-
-    Weights of 33 MB go to memory and back otherwise, and are more than is kept for the next call.
-    """
-
-    __slots__ = ("_bias", "_shares", "_weight", "_whole")
-    finite = True
-    last = 0
-
-    def __init__(
-        self,
-        shares: tuple[tuple[slice, slice, slice, _core.Cut], ...],
-        weight: NDArray[Any],
-        bias: NDArray[Any] | None,
-        whole: Callable[[], Engine],
-    ) -> None:
-        self._shares = shares
-        self._weight = weight
-        self._bias = bias
-        self._whole = whole
-
-    def run(
-        self,
-        x: NDArray[Any],
-        y: NDArray[Any],
-        origin: tuple[int, ...],
-        threads: int,
-        last: int = 0,
-        end: End | None = None,
-    ) -> None:
-        for outputs, weights, biases, cut in self._shares:
-            bias = None if self._bias is None else self._bias[biases]
-            engine = _core.Engine(cut, self._weight[weights], bias, threads, True)
-            if not engine.finite:
-                return self._whole().run(x, y, origin, threads, last, end)
-            share = slice(None), outputs
-            engine.run(x, y[share], origin, threads, 0, end and part_of(end, share))
-        return None
-
-    def describe(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...], threads: int) -> dict[str, Any]:
-        return self._whole().describe(x_shape, y_shape, threads)
 
 
 def _restore(kind: type[_Layer], *state: Any) -> _Layer:
@@ -768,50 +564,10 @@ class SubpixelConv2d(_Conv):
     def _pack(self, compute: np.dtype[Any], choice: Choice) -> Engine:
         if self._form.operator.splits_evenly():
             return super()._pack(compute, choice)
-        plain = self._core_engine(self._form.operator.plain(), flat(self._weight, compute), choice)
-        return _ThenShuffled(plain, self._form.operator.factor)
+        plain = self._make(self._form.operator.plain(), flat(self._weight, compute), choice)
+        return ThenShuffled(plain, self._form.operator.factor)
 
     upscale_factor = property(attrgetter("_form.operator.factor"), doc="The upscale factor on each spatial axis.")
-
-
-class _ThenShuffled:
-    """A convolution shuffled afterwards, where output channels of the shuffle straddle the groups.
-
-    The core's phases cannot cross groups, and such a layer is rare: NumPy moves the entries.
-    """
-
-    __slots__ = ("_engine", "_factor")
-    last = 0
-
-    def __init__(self, engine: _core.Engine, factor: tuple[int, ...]) -> None:
-        self._engine = engine
-        self._factor = factor
-
-    def run(
-        self,
-        x: NDArray[Any],
-        y: NDArray[Any],
-        origin: tuple[int, ...],
-        threads: int,
-        last: int = 0,
-        end: End | None = None,
-    ) -> None:
-        coarse = np.empty(self._coarse(y.shape), y.dtype)
-        self._engine.run(x, coarse, origin, threads)
-        n, _, _, height, width = coarse.shape
-        fh, fw = self._factor
-        residues = coarse.reshape(n, -1, fh, fw, height, width)
-        y.reshape(n, -1, height, fh, width, fw)[...] = residues.transpose(0, 1, 4, 2, 5, 3)
-        if end is not None:
-            _core.finish(y, end, False, threads)
-
-    def describe(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...], threads: int) -> dict[str, Any]:
-        return self._engine.describe(x_shape, self._coarse(y_shape), threads)
-
-    def _coarse(self, fine: tuple[int, ...]) -> tuple[int, ...]:
-        n, channels, depth, height, width = fine
-        fh, fw = self._factor
-        return n, channels * fh * fw, depth, height // fh, width // fw
 
 
 # Transposed convolution -----------------------------------------------------------------------------------------------
@@ -862,14 +618,14 @@ class _ConvTranspose(_Layer):
 
     def _pack(self, compute: np.dtype[Any], choice: Choice) -> Engine:
         weight = flat(self._weight, compute)
-        engine = self._core_engine(self._form.operator, weight, choice)
+        engine = self._make(self._form.operator, weight, choice)
         if engine.finite or self.padding_mode == "circular":  # in a circle, no position is outside
             return engine
         finite = np.isfinite(weight)
         # The stand-in has the sign of the infinity: an infinite input times it is the same, any other next to nothing.
         stand_in = np.copysign(np.finfo(compute).tiny, weight)
-        engine = self._core_engine(self._form.operator, np.where(finite, weight, stand_in), choice)
-        return _WithNonFinite(engine, self._form.operator, np.where(finite, 0, weight))
+        engine = self._make(self._form.operator, np.where(finite, weight, stand_in), choice)
+        return WithNonFinite(engine, self._form.operator, np.where(finite, 0, weight))
 
     output_padding = property(attrgetter("_form.operator.output_padding"), doc="What is added to each spatial axis.")
 
@@ -936,53 +692,3 @@ class ConvTranspose3d(_ConvTranspose):
 
     __slots__ = ()
     _ndim = 3
-
-
-class _WithNonFinite:
-    """A transposed convolution whose weights hold infinities or NaNs.
-
-    Positions outside the input contribute nothing, but the core multiplies them as zeros, and 0 * inf is NaN. So the
-    core runs on finite weights, and each of the others is added to just those outputs that its inputs reach.
-    """
-
-    __slots__ = ("_engine", "_entries", "_operator")
-    last = 0
-
-    def __init__(self, engine: _core.Engine, operator: TransposedConvolution, weight: NDArray[Any]) -> None:
-        self._engine = engine
-        self._operator = operator
-        weight = weight.reshape(*operator.weight_shape[:2], *lift(operator.kernel, 1))
-        self._entries = [(tuple(at), weight[tuple(at)]) for at in np.argwhere(weight).tolist()]
-
-    def run(
-        self,
-        x: NDArray[Any],
-        y: NDArray[Any],
-        origin: tuple[int, ...],
-        threads: int,
-        last: int = 0,
-        end: End | None = None,
-    ) -> None:
-        self._engine.run(x, y, origin, threads)
-        outputs, inputs = self._operator.core_channels
-        with np.errstate(all="ignore"):  # inf * 0 and inf - inf are NaN by IEEE 754, and no surprise here
-            for (channel, row, *taps), value in self._entries:
-                reach = [self._reach(axis, tap, x, y) for axis, tap in enumerate(taps)]
-                sources, targets = zip(*reach, strict=True)
-                target = channel // inputs * outputs + row
-                y[(slice(None), target, *targets)] += value * x[(slice(None), channel, *sources)]
-        if end is not None:
-            _core.finish(y, end, False, threads)
-
-    def _reach(self, axis: int, tap: int, x: NDArray[Any], y: NDArray[Any]) -> tuple[slice, slice]:
-        """Return the inputs of a spatial axis that a tap carries into the output, and the outputs they reach."""
-        operator = self._operator
-        stride, dilation = lift(operator.stride, 1)[axis], lift(operator.dilation, 1)[axis]
-        shift = tap * dilation - lift(operator.padding, (0, 0))[axis][0]  # input i reaches output i * stride + shift
-        first = max(0, -(shift // stride))
-        stop = max(first, min(x.shape[2 + axis], (y.shape[2 + axis] - 1 - shift) // stride + 1))
-        start = first * stride + shift
-        return slice(first, stop), slice(start, start + (stop - first) * stride, stride)
-
-    def describe(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...], threads: int) -> dict[str, Any]:
-        return self._engine.describe(x_shape, y_shape, threads)

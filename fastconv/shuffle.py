@@ -237,8 +237,8 @@ def subpixel_conv2d(
     >>> subpixel_conv2d(x, np.ones((12, 8, 3, 3), np.float32), None, 2, padding=1).shape
     (1, 3, 32, 32)
     """
-    settings = stride, padding, dilation, groups, upscale_factor, padding_mode
-    return SubpixelConv2d._borrow(weight, bias, algorithm, settings, layout, activation)._apply(input, out, residual)
+    about = algorithm, layout, stride, padding, dilation, groups, upscale_factor, padding_mode
+    return SubpixelConv2d._call(input, weight, bias, about, activation, out, residual)
 
 
 def _rearrange(

@@ -112,9 +112,8 @@ def conv_transpose1d(
     >>> conv_transpose1d(np.array([[1.0, 1.0, 1.0]]), np.array([[[1.0, 1.0, 1.0]]]), stride=2)
     array([[1., 1., 2., 1., 2., 1., 1.]])
     """
-    settings = stride, padding, output_padding, groups, dilation, padding_mode
-    layer = ConvTranspose1d._borrow(weight, bias, algorithm, settings, layout, activation)
-    return layer(input, output_size=output_size, residual=residual, out=out)
+    about = algorithm, layout, stride, padding, output_padding, groups, dilation, padding_mode
+    return ConvTranspose1d._call(input, weight, bias, about, activation, out, residual, output_size)
 
 
 def conv_transpose2d(
@@ -214,9 +213,8 @@ def conv_transpose2d(
     >>> conv_transpose2d(np.ones((8, 16, 16)), np.ones((8, 4, 3, 3)), stride=2, padding=1, output_size=32).shape
     (4, 32, 32)
     """
-    settings = stride, padding, output_padding, groups, dilation, padding_mode
-    layer = ConvTranspose2d._borrow(weight, bias, algorithm, settings, layout, activation)
-    return layer(input, output_size=output_size, residual=residual, out=out)
+    about = algorithm, layout, stride, padding, output_padding, groups, dilation, padding_mode
+    return ConvTranspose2d._call(input, weight, bias, about, activation, out, residual, output_size)
 
 
 def conv_transpose3d(
@@ -311,6 +309,5 @@ def conv_transpose3d(
     >>> conv_transpose3d(np.ones((1, 4, 4, 4)), np.ones((1, 2, 2, 2, 2)), stride=2).shape
     (2, 8, 8, 8)
     """
-    settings = stride, padding, output_padding, groups, dilation, padding_mode
-    layer = ConvTranspose3d._borrow(weight, bias, algorithm, settings, layout, activation)
-    return layer(input, output_size=output_size, residual=residual, out=out)
+    about = algorithm, layout, stride, padding, output_padding, groups, dilation, padding_mode
+    return ConvTranspose3d._call(input, weight, bias, about, activation, out, residual, output_size)

@@ -10,15 +10,15 @@ from strategies import fill
 from tolerances import assert_close_to_largest, assert_same_bits
 
 import fastconv
-from fastconv import _core, plan
+from fastconv import _core, _engines, plan
 from fastconv._choice import DIRECT, Choice
 
 
 @pytest.fixture
 def small_shares(monkeypatch):
     """Make shares of what is otherwise far too little."""
-    monkeypatch.setattr(plan, "SHARE_BYTES", 1 << 10)
-    monkeypatch.setattr(plan, "SHARE_ROWS", 8)
+    monkeypatch.setattr(_engines, "SHARE_BYTES", 1 << 10)
+    monkeypatch.setattr(_engines, "SHARE_ROWS", 8)
     monkeypatch.setattr(plan, "choose", lambda *_, **__: DIRECT)
     forget()
     yield
@@ -27,7 +27,8 @@ def small_shares(monkeypatch):
 
 def forget():
     plan._route.cache_clear()
-    plan._shares.cache_clear()
+    plan._direct_call.cache_clear()
+    _engines.shares_of.cache_clear()
 
 
 @pytest.fixture(params=[4, 5, 6, 7, 8])
@@ -98,7 +99,7 @@ def test_shares_give_the_bits_of_the_layer(name, dtype, small_shares, threads, i
     (function, layer), *_, arguments = OPERATORS[name]
     x, w, b = arrays(OPERATORS[name], dtype)
     made = layer(w, b, **arguments)
-    assert len(plan._shares(made._form.operator, x.itemsize, _core.isa())) > 1
+    assert len(_engines.shares_of(made._form.operator, x.itemsize, _core.isa())) > 1
     want = made(x)
     assert_same_bits(function(x, w, b, **arguments), want)
     assert_same_bits(function(x, w, None, **arguments), layer(w, None, **arguments)(x))
@@ -177,7 +178,11 @@ def test_nothing_of_a_call_waits_for_the_garbage_collector():
             fastconv.conv2d(x, w)
             fastconv.conv2d(*tiled, padding=1)
             fastconv.conv_transpose2d(x[..., :2, :2], np.ones((2048, 64, 4, 4), np.float32), stride=2)
-        left = [thing for thing in gc.get_objects() if isinstance(thing, (plan._Layer, plan._OrDirect, plan._InShares))]
+        left = [
+            thing
+            for thing in gc.get_objects()
+            if isinstance(thing, (plan._Layer, _engines.OrDirect, _engines.InShares))
+        ]
         assert not left
     finally:
         gc.enable()
@@ -241,3 +246,98 @@ def test_threads_do_not_share_what_is_kept():
     for worker in workers:
         worker.join()
     assert not wrong
+
+
+# ---------------------------------------------------------------------------------------------- calls like one before
+
+ALIKE = {  # function and layer, shapes of input and weight, outputs, arguments: all direct
+    "1-D": (CONV1D, (2, 5, 30), (4, 5, 3), 4, {"padding": 1}),
+    "2-D": (CONV, (1, 8, 8, 8), (8, 8, 3, 3), 8, {"padding": 1}),
+    "one image": (CONV, (8, 8, 8), (8, 8, 3, 3), 8, {"stride": (2, 1), "padding": ((0, 1), (2, 3))}),
+    "3-D": ((fastconv.conv3d, fastconv.Conv3d), (1, 3, 4, 5, 6), (4, 3, 2, 2, 2), 4, {}),
+    "same": (CONV, (1, 6, 9, 9), (4, 3, 3, 3), 4, {"padding": "same", "groups": 2, "padding_mode": "circular"}),
+    "transposed": (TRANSPOSED, (1, 6, 5, 5), (6, 4, 3, 3), 4, {"stride": 2, "padding": 1}),
+    "holes": (TRANSPOSED, (1, 6, 5, 5), (6, 4, 2, 2), 4, {"stride": 3}),
+    "sub-pixel": (SUBPIXEL, (1, 6, 5, 5), (8, 6, 3, 3), 8, {}),
+    "sub-pixel across groups": (SUBPIXEL, (1, 6, 5, 5), (12, 3, 3, 3), 12, {"groups": 2}),
+}
+KNOWN = [name for name in ALIKE if name not in ("holes", "sub-pixel across groups")]
+
+
+@pytest.fixture
+def calls():
+    plan._direct_call.cache_clear()
+    return plan._direct_call.cache_info
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ALIKE)
+def test_a_call_like_one_before(name, dtype, calls, threads, isa):
+    """... knows all but the numbers, and reads them from arrays that lie as the others did, or otherwise."""
+    (function, layer), x_shape, w_shape, outputs, arguments = ALIKE[name]
+    rng = np.random.default_rng(7)
+    for _ in range(3):
+        x, w, b = (fill(rng, shape, dtype, "real") for shape in (x_shape, w_shape, (outputs,)))
+        want = layer(w, b, **arguments, algorithm="direct")(x)
+        assert_same_bits(function(x, w, b, **arguments, algorithm="direct"), want)
+        odd = np.frombuffer(bytearray(b" " + x.tobytes()), x.dtype, offset=1).reshape(x.shape)
+        for other in (np.asfortranarray(x), x.astype(x.dtype.newbyteorder()), np.repeat(x, 2, -1)[..., ::2], odd):
+            assert_same_bits(function(other, w, b, **arguments, algorithm="direct"), want)
+        assert_same_bits(function(x, np.asfortranarray(w), np.repeat(b, 2)[::2], **arguments, algorithm="direct"), want)
+        plain = layer(w, None, **arguments, algorithm="direct")(x)
+        assert_same_bits(function(x, w, None, **arguments, algorithm="direct"), plain)
+    assert calls().hits > 6
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_which_calls_are_known(name, monkeypatch, calls):
+    """Those that no wrapper of an engine has to see."""
+    (function, _), x_shape, w_shape, outputs, arguments = ALIKE[name]
+    x, w, b = (np.ones(shape, np.float32) for shape in (x_shape, w_shape, outputs))
+    want = function(x, w, b, **arguments, algorithm="direct")
+    monkeypatch.setattr(plan._Layer, "_borrow", None)
+    if name in KNOWN:
+        assert_same_bits(function(x, w, b, **arguments, algorithm="direct"), want)
+    else:
+        with pytest.raises(TypeError, match="not callable"):
+            function(x, w, b, **arguments, algorithm="direct")
+
+
+def test_arguments_that_equal_those_of_a_known_call(calls):
+    """True and 1.0 equal 1, and are refused all the same."""
+    x, w = np.ones((1, 8, 8, 8), np.float32), np.ones((8, 8, 3, 3), np.float32)
+    for stride in (1, (1, 1)):
+        assert fastconv.conv2d(x, w, stride=stride).shape == (1, 8, 6, 6)
+    for bad in (True, 1.0, (True, 1), (1.0, 1), (1, np.float32(1))):
+        with pytest.raises(TypeError, match="stride"):
+            fastconv.conv2d(x, w, stride=bad)
+    for bad in ({"algorithm": "fast"}, {"layout": "NCW"}, {"padding_mode": "ones"}, {"padding": "Same"}):
+        with pytest.raises(ValueError, match=next(iter(bad))):
+            fastconv.conv2d(x, w, **bad)
+
+
+@pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_weight_that_is_not_finite_after_others(name, special, calls):
+    (function, layer), *_, arguments = case = ALIKE[name]
+    x, w, b = arrays(case)
+    function(x, w, b, **arguments, algorithm="direct")
+    w[0, 0, ..., 0] = special
+    with np.errstate(invalid="ignore"):
+        want = layer(w, b, algorithm="direct", **arguments)(x)
+        assert_same_bits(function(x, w, b, algorithm="direct", **arguments), want)
+
+
+def test_arrays_of_other_kinds_after_others(calls):
+    x, w = np.ones((1, 8, 8, 8), np.float32), np.ones((8, 8, 3, 3), np.float32)
+    want = fastconv.conv2d(x, w)
+    masked = np.ma.masked_array(x, mask=np.zeros(x.shape, bool))
+    with pytest.raises(TypeError, match="masked"):
+        fastconv.conv2d(masked, w)
+    assert_same_bits(fastconv.conv2d(x.tolist(), w.tolist()), want.astype(float))
+    assert fastconv.conv2d(x, w.astype(float)).dtype == np.float64
+    assert fastconv.conv2d(x, w, np.ones(8)).dtype == np.float64
+    with pytest.raises(ValueError, match="bias"):
+        fastconv.conv2d(x, w, np.ones(7, np.float32))
+    with pytest.raises(TypeError, match="int64"):
+        fastconv.conv2d(x.astype(int), w.astype(int))

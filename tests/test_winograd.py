@@ -53,8 +53,10 @@ def tile(request, monkeypatch):
 
     monkeypatch.setattr(plan, "choose", choose)
     plan._route.cache_clear()
+    plan._direct_call.cache_clear()
     yield request.param
     plan._route.cache_clear()
+    plan._direct_call.cache_clear()
 
 
 def arrays(x_shape, w_shape, outputs, seed=0):

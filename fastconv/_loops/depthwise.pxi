@@ -94,7 +94,7 @@ cdef class Depthwise:
         free(self.numbers)
 
     def run(self, x, y, origin, Py_ssize_t threads, int last=0, tuple end=None):
-        """y = the operator of x, then its end; fastconv/plan.py says what x and y must be."""
+        """y = the operator of x, then its end; fastconv/_engines.py says what x and y must be."""
         cdef DepthwiseJob job = self.template
         cdef Lent source, target, residual
         cdef Py_buffer *x_view

@@ -602,7 +602,7 @@ cdef class Runner:
         return self.empty is None and self.last & last == last
 
     def run(self, x, y, origin, Py_ssize_t threads, int last=0, tuple end=None, int axes=0):
-        """y = the operator of x, then its end; fastconv/plan.py says what x and y must be.
+        """y = the operator of x, then its end; fastconv/_engines.py says what x and y must be.
 
         Typed memoryviews of them would take as long as a small layer. With a number of spatial `axes`, both are
         ([N,] C, *spatial), or ([N,] *spatial, C) where both have their channels last.
@@ -702,6 +702,64 @@ cdef class Engine(Runner):
                          for residues, offsets, _ in cut.phases.groups],
             "items": job.items, "threads": job.threads, "workspace_bytes": job.scratch_bytes * job.threads,
         }
+
+
+cdef class Call:
+    """A direct call of a function on arrays of one dtype and certain shapes: all of it but the numbers."""
+
+    cdef Cut cut
+    cdef tuple shape, origin        # of the output; of the first window
+    cdef object dtype
+    cdef int axes
+
+    def __cinit__(self, Cut cut, tuple shape, tuple origin, dtype, int axes):
+        self.cut, self.shape, self.origin, self.dtype, self.axes = cut, shape, origin, dtype, axes
+
+    def __call__(self, x, weight, bias, Py_ssize_t threads):
+        """The output, or None if an array has to be put in order first, or a weight is not finite."""
+        cdef Lent source = lend(x, PyBUF_STRIDES), target
+        cdef View image, output
+        cdef End end
+        cdef Engine engine
+        if not (is_in_order(source) and is_in_order(lend(weight, PyBUF_STRIDES))
+                and (bias is None or is_in_order(lend(bias, PyBUF_STRIDES)))):
+            return None
+        engine = Engine(self.cut, weight, bias, threads, True)
+        if not engine.finite:
+            return None
+        y = numpy.empty(self.shape, self.dtype)
+        target = lend(y, PyBUF_STRIDES | PyBUF_WRITABLE)
+        image, output = view_of(&source.view, self.axes, False), view_of(&target.view, self.axes, False)
+        end.given, end.residual = 0, NULL
+        engine._run(&image, &output, self.origin, threads, 0, &end)
+        return y
+
+
+cdef bint is_in_order(Lent lent) noexcept:
+    """Is the array aligned and C-contiguous?"""
+    return <uintptr_t>lent.view.buf % lent.view.itemsize == 0 and PyBuffer_IsContiguous(&lent.view, b"C")
+
+
+cdef bint is_plain(value):
+    """Is it an int, a string, or a tuple of these, of no class derived from them? True is not: it equals 1."""
+    if type(value) is tuple:
+        for part in <tuple>value:
+            if not is_plain(part):
+                return False
+        return True
+    return type(value) is int or type(value) is str
+
+
+def common_dtype(x, weight, bias, tuple about):
+    """The dtype of plain arrays, if they share it and what a function is told about them is plain too."""
+    if type(x) is not numpy.ndarray or type(weight) is not numpy.ndarray:
+        return None
+    if bias is not None and type(bias) is not numpy.ndarray:
+        return None
+    if not is_plain(about):
+        return None
+    dtype = x.dtype
+    return dtype if weight.dtype is dtype and (bias is None or bias.dtype is dtype) else None
 
 
 cdef int read_shapes(x_shape, y_shape, Py_ssize_t *x_sizes, Py_ssize_t *y_sizes) except -1:

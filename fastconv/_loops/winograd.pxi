@@ -356,7 +356,7 @@ cdef class Winograd:
     def run(self, x, y, origin, Py_ssize_t threads, int last=0, tuple end=None):
         """y = the operator of x; returns the images that have an output which is NaN or infinite, and may be wrong.
 
-        fastconv/plan.py says what x and y must be.
+        fastconv/_engines.py says what x and y must be.
         """
         cdef TileJob job = self.template
         cdef Job store = self.store
