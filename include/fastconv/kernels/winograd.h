@@ -218,9 +218,7 @@ FC_INLINE void FC_WORD(product_step)(const int rows, const real *x, const real *
 FC_INLINE void FC_WORD(product_tile)(const int rows, fc_index count, const real *a, fc_index a_block, const real *b,
                                      real *c, fc_index c_row, int add) {
     v_t acc[FC_ROWS][2];
-    real partial[FC_ROWS * 2 * V_LANES]; /* sums of the parts before */
-    FC_UNROLL
-    for (int i = 0; i < 2 * rows; i++) v_store(partial + i * V_LANES, v_zero());
+    _Alignas(64) real partial[FC_ROWS * 2 * V_LANES]; /* sums of the parts before */
     for (fc_index left = count; left > 0; left -= FC_WINOGRAD_PART) {
         FC_UNROLL
         for (int r = 0; r < rows; r++) acc[r][0] = acc[r][1] = v_zero();
@@ -235,18 +233,20 @@ FC_INLINE void FC_WORD(product_tile)(const int rows, fc_index count, const real 
             b += depth * 2 * V_LANES;
             a += a_block;
         }
-        FC_UNROLL
-        for (int r = 0; r < rows; r++) {
-            real *sum = partial + 2 * r * V_LANES;
-            v_store(sum, v_add(v_load(sum), acc[r][0]));
-            v_store(sum + V_LANES, v_add(v_load(sum + V_LANES), acc[r][1]));
+        if (left < count) {
+            FC_UNROLL
+            for (int i = 0; i < 2 * rows; i++)
+                acc[i / 2][i % 2] = v_add(v_load(partial + i * V_LANES), acc[i / 2][i % 2]);
+        }
+        if (left > FC_WINOGRAD_PART) {
+            FC_UNROLL
+            for (int i = 0; i < 2 * rows; i++) v_store(partial + i * V_LANES, acc[i / 2][i % 2]);
         }
     }
     FC_UNROLL
     for (int i = 0; i < 2 * rows; i++) {
         real *out = c + i / 2 * c_row + i % 2 * V_LANES;
-        const v_t sum = v_load(partial + i * V_LANES);
-        v_store(out, add ? v_add(v_load(out), sum) : sum);
+        v_store(out, add ? v_add(v_load(out), acc[i / 2][i % 2]) : acc[i / 2][i % 2]);
     }
 }
 
