@@ -92,7 +92,7 @@ cdef extern from "fastconv/kernels.h" nogil:
                                 fc_index, const void *, const void *) noexcept nogil
         void (*winograd_input)(fc_index, fc_index, const void *, fc_index, const void *, fc_index, fc_index, fc_index,
                                void *, fc_index) noexcept nogil
-        void (*winograd_product)(fc_index, fc_index, const void *, fc_index, const void *, void *, fc_index,
+        void (*winograd_product)(fc_index, fc_index, fc_index, const void *, fc_index, const void *, void *, fc_index,
                                  int) noexcept nogil
         int (*winograd_output)(fc_index, fc_index, fc_index, fc_index, const void *, fc_index, const void *, fc_index,
                                fc_index, const void *, void *, fc_index, fc_index, fc_index) noexcept nogil

@@ -127,9 +127,9 @@ class Tiles:
         return live
 
     def _rows(self) -> int:
-        """Return the outputs of all products of a point, in whole panels."""
-        width = 2 * self.lanes
-        return -(-self.operator.core_channels[0] * self.residues // self.products // width) * width * self.products
+        """Return the outputs of all products of a point, in whole vectors."""
+        outputs = self.operator.core_channels[0] * self.residues // self.products
+        return -(-outputs // self.lanes) * self.lanes * self.products
 
 
 def streamed(weights: int) -> int:

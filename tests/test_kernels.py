@@ -74,7 +74,7 @@ SIGNATURES = {
         POINTER,
     ),
     "winograd_input": (None, INDEX, INDEX, POINTER, INDEX, POINTER, *[INDEX] * 3, POINTER, INDEX),
-    "winograd_product": (None, INDEX, INDEX, POINTER, INDEX, POINTER, POINTER, INDEX, INT),
+    "winograd_product": (None, INDEX, INDEX, INDEX, POINTER, INDEX, POINTER, POINTER, INDEX, INT),
     "winograd_output": (INT, *[INDEX] * 4, POINTER, INDEX, POINTER, INDEX, INDEX, POINTER, POINTER, *[INDEX] * 3),
     **dict.fromkeys(("max_rows", "sum_rows"), (None, POINTER, INDEX, POINTER, POINTER, INDEX)),
     **dict.fromkeys(("max_taps", "max_runs"), (None, POINTER, POINTER, POINTER)),
@@ -858,23 +858,27 @@ def test_winograd_output(kernel, guard, rng, n_h, n_w):
 @every("winograd_product")
 @pytest.mark.parametrize("add", [0, 1])
 def test_winograd_product(kernel, guard, rng, add):
-    """Every height; sums that end inside, at and behind a block of lanes and a part of 32."""
+    """Every height; sums that end inside, at and behind a block of lanes and a part of 32; one vector and two."""
     lanes, dtype = kernel.lanes, kernel.dtype
-    for rows, count in product(range(1, kernel.rows + 1), [1, lanes - 1, lanes, lanes + 1, 31, 32, 33, 65, 100]):
+    heights = range(1, kernel.rows + 1)
+    shapes = [*product(heights, [2]), *product([*heights, 2 * kernel.rows], [1])]
+    for (rows, vectors), count in product(shapes, [1, lanes - 1, lanes, lanes + 1, 31, 32, 33, 65, 100]):
         blocks, gap = -(-count // lanes), int(rng.integers(0, 2)) * lanes
         a = whole_numbers(rng, (blocks, rows * lanes + gap), dtype)
         b = whole_numbers(rng, (count, 2 * lanes), dtype)
-        before = whole_numbers(rng, (rows, 2 * lanes), dtype)
-        c_row = 2 * lanes + int(rng.integers(0, 3))
-        flat = guard.output((rows - 1) * c_row + 2 * lanes, dtype)
+        before = whole_numbers(rng, (rows, vectors * lanes), dtype)
+        c_row = vectors * lanes + int(rng.integers(0, 3))
+        flat = guard.output((rows - 1) * c_row + vectors * lanes, dtype)
         c = strided(flat, before.shape, c_row, 1)
         if add:
             c[...] = before
         last = a[:, : rows * lanes].reshape(blocks, rows, lanes).transpose(1, 0, 2).reshape(rows, -1)[:, :count]
-        kernel(rows, count, guard.input(a.ravel()[: a.size - gap]), a.shape[1], guard.input(b), flat, c_row, add)
+        factors = guard.input(a.ravel()[: a.size - gap])
+        kernel(rows, vectors, count, factors, a.shape[1], guard.input(b), flat, c_row, add)
         got = guard.take(c)
         guard.check()
-        assert_same_bits(got, (last.astype(float) @ b + add * before).astype(dtype))
+        sums = last.astype(float) @ b[:, : vectors * lanes]
+        assert_same_bits(got, (sums + add * before).astype(dtype))
 
 
 @every("winograd_weights")

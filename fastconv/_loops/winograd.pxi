@@ -704,16 +704,18 @@ cdef void multiply_panels(const TileJob *job, const TileItem *item, Py_ssize_t t
     cdef Py_ssize_t lanes = job.lanes, a_block = job.item_tiles * lanes, p, k, i, start, end
     cdef const float *weights = job.weights + first * job.points * job.plane_u
     cdef float *sums = item.scratch + job.sums_at
+    cdef const TileGroup *group
     for p in range(job.points):
         start, end = job.live[edge(job, p)], job.live_end[edge(job, p)]
         k = start
         while k < end:
             for i in range(products):
-                if not is_dead(job, job.group + i % job.n_groups, p):
+                group = job.group + i % job.n_groups
+                if not is_dead(job, group, p):
                     multiply_tiles(job, item.scratch + p * job.plane_v + k // lanes * a_block,
                                    weights + (i * job.points + p) * job.plane_u + k * 2 * lanes,
                                    sums + i * job.product_s + p * job.plane_s, tiles, min(job.block_k, end - k),
-                                   k > start)
+                                   k > start, vectors_of(job, panel + i // job.n_groups, group))
             k += job.block_k
 
 
@@ -747,18 +749,28 @@ cdef void multiply_block(const TileJob *job, const TileItem *item, Py_ssize_t ti
                 if job.live[at] <= k < job.live_end[at] and not is_dead(job, job.group + i, p):
                     multiply_tiles(job, item.scratch + p * job.plane_v + k // lanes * a_block,
                                    weights + (i * job.points + p) * job.plane_w, sums + p * job.plane_s, tiles,
-                                   c1 - c0, k > job.live[at])
+                                   c1 - c0, k > job.live[at], vectors_of(job, n, job.group + i))
             sums += job.product_s
 
 
 cdef void multiply_tiles(const TileJob *job, const float *v, const float *weights, float *sums, Py_ssize_t tiles,
-                         Py_ssize_t count, bint add) noexcept nogil:
-    """A block of the sum of all tiles."""
-    cdef Py_ssize_t lanes = job.lanes, cuts = ceil_div(tiles, job.kernels.rows), i, first, end
-    for i in range(cuts):
-        first, end = tiles * i // cuts, tiles * (i + 1) // cuts
-        job.kernels.winograd_product(end - first, count, v + first * lanes, job.item_tiles * lanes, weights,
+                         Py_ssize_t count, bint add, Py_ssize_t vectors) noexcept nogil:
+    """A block of the sum of all tiles; with one vector of outputs, twice as many at a time."""
+    cdef Py_ssize_t lanes = job.lanes, first = 0, rows, cuts
+    while first < tiles:
+        rows = 2 * job.kernels.rows
+        if vectors == 2 or tiles - first < rows:
+            cuts = ceil_div(tiles - first, job.kernels.rows)
+            rows = (tiles - first) // cuts
+        job.kernels.winograd_product(rows, vectors, count, v + first * lanes, job.item_tiles * lanes, weights,
                                      sums + first * 2 * lanes, 2 * lanes, add)
+        first += rows
+
+
+cdef Py_ssize_t vectors_of(const TileJob *job, Py_ssize_t panel, const TileGroup *group) noexcept nogil:
+    """One, if the last panel is at most half full, else two."""
+    cdef Py_ssize_t outputs = min(job.panel_outputs, job.outputs - panel * job.panel_outputs)
+    return 1 if outputs * group.phases <= job.lanes else 2
 
 
 cdef void store_panels(const TileJob *job, TileItem *item, Py_ssize_t panel, Py_ssize_t panels) noexcept nogil:

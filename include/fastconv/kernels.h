@@ -115,8 +115,8 @@ typedef int fc_winograd_weights_fn(void *u, fc_index u_plane, const void *w, con
                                    fc_index taps_w, fc_index n_h, fc_index n_w, const void *g_h, const void *g_w);
 typedef void fc_winograd_input_fn(fc_index n_h, fc_index n_w, const void *table, fc_index tiles, const void *x,
                                   fc_index x_row, fc_index x_column, fc_index x_tile, void *v, fc_index v_plane);
-typedef void fc_winograd_product_fn(fc_index rows, fc_index count, const void *a, fc_index a_block, const void *b,
-                                    void *c, fc_index c_row, int add);
+typedef void fc_winograd_product_fn(fc_index rows, fc_index vectors, fc_index count, const void *a, fc_index a_block,
+                                    const void *b, void *c, fc_index c_row, int add);
 typedef int fc_winograd_output_fn(fc_index n_h, fc_index n_w, fc_index m_h, fc_index m_w, const void *table,
                                   fc_index tiles, const void *sums, fc_index plane, fc_index tile_step,
                                   const void *bias, void *y, fc_index y_row, fc_index y_column, fc_index y_tile);

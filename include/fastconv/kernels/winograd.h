@@ -197,66 +197,71 @@ static int FC_NAME(winograd_output)(fc_index n_h, fc_index n_w, fc_index m_h, fc
 }
 
 /* One product of each sum of a tile. */
-FC_INLINE void FC_WORD(product_step)(const int rows, const real *x, const real *b, v_t (*acc)[2]) {
-    const v_t b0 = v_load(b), b1 = v_load(b + V_LANES);
+FC_INLINE void FC_WORD(product_step)(const int rows, const int vectors, const real *x, const real *b, v_t *acc) {
+    v_t weights[2] = {v_load(b), v_zero()};
+    if (vectors == 2) weights[1] = v_load(b + V_LANES);
     FC_PREFETCH((const char *)b + FC_WINOGRAD_AHEAD);
     if (V_LANES * sizeof(real) >= 64) FC_PREFETCH((const char *)(b + V_LANES) + FC_WINOGRAD_AHEAD); /* another line */
     FC_UNROLL
     for (int r = 0; r < rows; r++) { /* every other factor from memory: see kernels/gemm.h */
         const v_t factor = v_set1(x[r * V_LANES]);
-        acc[r][0] = r % 2 ? v_fma_at(x + r * V_LANES, b0, acc[r][0]) : v_fma(factor, b0, acc[r][0]);
-        acc[r][1] = r % 2 ? v_fma_at(x + r * V_LANES, b1, acc[r][1]) : v_fma(factor, b1, acc[r][1]);
+        FC_UNROLL
+        for (int i = 0; i < vectors; i++, acc++)
+            *acc = r % 2 ? v_fma_at(x + r * V_LANES, weights[i], *acc) : v_fma(factor, weights[i], *acc);
     }
 }
 
 /* winograd_product: c[r*c_row + n] = start + sum over k of a[(k/V_LANES)*a_block + r*V_LANES + k%V_LANES] *
  * b[k*2*V_LANES + n]
  *
- * for r < rows <= FC_ROWS, n < 2*V_LANES, k < count; start is c where `add` is set, else 0. a: tiles of transformed
+ * for r < rows, n < vectors*V_LANES, k < count; start is c where `add` is set, else 0. a: tiles of transformed
  * pixels in blocks of channels; b: a panel of transformed weights, outputs side by side; c: sums of the tiles.
+ * There are two vectors of outputs, or one in a last panel that is half empty; rows <= FC_ROWS, or 2*FC_ROWS of one.
  * A row of a block is V_LANES entries behind the one before it, a constant: one pointer serves all rows. */
-FC_INLINE void FC_WORD(product_tile)(const int rows, fc_index count, const real *a, fc_index a_block, const real *b,
-                                     real *c, fc_index c_row, int add) {
-    v_t acc[FC_ROWS][2];
-    _Alignas(64) real partial[FC_ROWS * 2 * V_LANES]; /* sums of the parts before */
-    for (fc_index left = count; left > 0; left -= FC_WINOGRAD_PART) {
+FC_INLINE void FC_WORD(product_tile)(const int rows, const int vectors, fc_index count, const real *a, fc_index a_block,
+                                     const real *b, real *c, fc_index c_row, int add) {
+    static const real none[FC_ROWS * 2 * V_LANES];
+    v_t acc[FC_ROWS * 2];
+    _Alignas(64) real partial[FC_ROWS * 2 * V_LANES];
+    const real *before = none; /* sums of the parts before */
+    for (fc_index left = count;; left -= FC_WINOGRAD_PART) {
         FC_UNROLL
-        for (int r = 0; r < rows; r++) acc[r][0] = acc[r][1] = v_zero();
+        for (int i = 0; i < rows * vectors; i++) acc[i] = v_zero();
         for (fc_index k = 0; k < FC_WINOGRAD_PART && k < left; k += V_LANES) {
             const fc_index depth = FC_WORD(min)(V_LANES, left - k);
             if (depth == V_LANES) {
                 FC_UNROLL_BY(8)
-                for (int i = 0; i < V_LANES; i++) FC_WORD(product_step)(rows, a + i, b + i * 2 * V_LANES, acc);
+                for (int i = 0; i < V_LANES; i++) FC_WORD(product_step)(rows, vectors, a + i, b + i * 2 * V_LANES, acc);
             } else {
-                for (fc_index i = 0; i < depth; i++) FC_WORD(product_step)(rows, a + i, b + i * 2 * V_LANES, acc);
+                for (fc_index i = 0; i < depth; i++)
+                    FC_WORD(product_step)(rows, vectors, a + i, b + i * 2 * V_LANES, acc);
             }
             b += depth * 2 * V_LANES;
             a += a_block;
         }
-        if (left < count) {
-            FC_UNROLL
-            for (int i = 0; i < 2 * rows; i++)
-                acc[i / 2][i % 2] = v_add(v_load(partial + i * V_LANES), acc[i / 2][i % 2]);
-        }
-        if (left > FC_WINOGRAD_PART) {
-            FC_UNROLL
-            for (int i = 0; i < 2 * rows; i++) v_store(partial + i * V_LANES, acc[i / 2][i % 2]);
-        }
+        FC_UNROLL
+        for (int i = 0; i < rows * vectors; i++) acc[i] = v_add(v_load(before + i * V_LANES), acc[i]);
+        if (left <= FC_WINOGRAD_PART) break;
+        FC_UNROLL
+        for (int i = 0; i < rows * vectors; i++) v_store(partial + i * V_LANES, acc[i]);
+        before = partial;
     }
     FC_UNROLL
-    for (int i = 0; i < 2 * rows; i++) {
-        real *out = c + i / 2 * c_row + i % 2 * V_LANES;
-        v_store(out, add ? v_add(v_load(out), acc[i / 2][i % 2]) : acc[i / 2][i % 2]);
+    for (int i = 0; i < rows * vectors; i++) {
+        real *out = c + i / vectors * c_row + i % vectors * V_LANES;
+        v_store(out, add ? v_add(v_load(out), acc[i]) : acc[i]);
     }
 }
 
-static void FC_NAME(winograd_product)(fc_index rows, fc_index count, const void *a, fc_index a_block, const void *b,
-                                      void *c, fc_index c_row, int add) {
-    switch (rows) {
+static void FC_NAME(winograd_product)(fc_index rows, fc_index vectors, fc_index count, const void *a, fc_index a_block,
+                                      const void *b, void *c, fc_index c_row, int add) {
+    switch (vectors == 2 ? rows : -rows) {
 #define FC_CASE(n)                                                                                                     \
-    case n: FC_WORD(product_tile)(n, count, a, a_block, b, c, c_row, add); break;
+    case n: FC_WORD(product_tile)(n, 2, count, a, a_block, b, c, c_row, add); break;                                   \
+    case -(n): FC_WORD(product_tile)(n, 1, count, a, a_block, b, c, c_row, add); break;
         FC_ROW_CASES
 #undef FC_CASE
+    case -2 * FC_ROWS: FC_WORD(product_tile)(2 * FC_ROWS, 1, count, a, a_block, b, c, c_row, add); break;
     default: break;
     }
 }
