@@ -437,6 +437,7 @@ cdef class Winograd:
         cdef Py_ssize_t units = tile_units(job, whole), tiles = job.images * job.h.tiles * job.w.tiles
         cdef Py_ssize_t tile_bytes = job.points * (job.n_sources * job.channel_blocks + 2) * job.lanes * sizeof(float)
         cdef Py_ssize_t most = max(TILE_BYTES // tile_bytes, min(MANY_TILES, TILE_LIMIT // tile_bytes))
+        cdef bint few
         cdef Py_ssize_t products = job.points * tiles * job.n_sources * job.channels * job.outputs * job.groups
         most = max(1, min(units, most // (job.w.dilation * whole)))
         job.threads = max(1, min(threads, FC_MAX_THREADS, 1 + products * job.n_groups // SERIAL_PRODUCTS))
@@ -444,7 +445,10 @@ cdef class Winograd:
         wanted = ceil_div(job.threads, job.groups)
         job.panel_ranges = 1
         if wanted > 1:
-            if units * whole * job.w.dilation >= 2 * wanted * job.kernels.rows or job.panels < wanted:
+            few = units * whole * job.w.dilation < 2 * wanted * job.kernels.rows
+            # For one call, weights are made again by each thread, or else pixels are, a number in 2.5 times the time.
+            few |= self.weights is NULL and 2 * job.outputs * job.n_phases > 5 * tiles
+            if job.panels < wanted or not few:
                 job.blocks = min(units, ceil_div(job.blocks, wanted) * wanted)
             else:
                 job.panel_ranges = wanted
