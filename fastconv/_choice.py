@@ -204,6 +204,8 @@ def _reads_two_pixels(operator: Convolution | TransposedConvolution, size: tuple
     """Tell whether of the four inputs of two outputs the outer ones are padding, wherever the tile lies: 3 points."""
     if not isinstance(operator, Convolution) or prod(operator.factor) > 1 or operator.padding_mode != "zeros":
         return False
+    if max(operator.stride) > 1:
+        return False
     output, origin = operator.output(size, None)
     axes = zip(operator.kernel, operator.dilation, size, output, origin, strict=True)
     return all(k == 1 or (k == 3 and first == -d and max(i, o) <= 2 * d) for k, d, i, o, first in axes)

@@ -131,6 +131,13 @@ def test_tiles_of_two_live_pixels(size, dilation, groups, monkeypatch, isa, thre
     assert_close_to_largest(got, reference.conv(x, w, b, **options))
 
 
+def test_two_live_pixels_with_a_stride(isa):
+    """... are not those of a tile: the taps that read them are a stride apart."""
+    x, w, b = arrays((1, 256, 33, 4), (64, 256, 3, 3), 64)
+    options = {"stride": (1, 2), "padding": (18, 2), "dilation": (18, 2)}
+    assert_close_to_largest(fastconv.Conv2d(w, b, **options)(x), reference.conv(x, w, b, **options))
+
+
 @pytest.mark.parametrize("dilation", [1, 3, 40])
 @pytest.mark.parametrize("taps", [2, 3])
 def test_one_axis(taps, dilation, tile, isa):
