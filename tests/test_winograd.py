@@ -1,5 +1,7 @@
 """Winograd's minimal filtering: its numbers, every operator that it computes, and what it must not spread."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import reference
@@ -9,6 +11,7 @@ from tolerances import assert_close_to_largest, assert_same_bits
 import fastconv
 from fastconv import _winograd, plan
 from fastconv._choice import Choice
+from fastconv._tiles import Tiles
 
 POINTS = sorted(_winograd.PAIRS)
 
@@ -168,6 +171,53 @@ def test_transposed(kernel, stride, padding, output_padding, groups, tile, isa, 
     x, w, b = arrays((2, 16, 7, 12), (16, 18 // groups, kernel, kernel), 18)
     options = {"stride": stride, "padding": padding, "output_padding": output_padding, "groups": groups}
     assert_close_to_largest(fastconv.conv_transpose2d(x, w, b, **options), reference.conv_transpose(x, w, b, **options))
+
+
+def some_operator(rng):
+    """A layer that tiles may compute, and an input."""
+    groups = int(rng.choice((1, 1, 2)))
+    kernel, size = rng.integers(1, 6, 2), rng.integers(2, 20, 2)
+    stride, dilation = rng.choice((1, 1, 2, 2, 3, 4), 2), rng.choice((1, 1, 1, 2, 4, 7), 2)
+    inputs, outputs = (int(n) for n in rng.choice((8, 9, 16, 21), 2))
+    options = {"stride": tuple(stride.tolist()), "dilation": tuple(dilation.tolist()), "groups": groups}
+    options["padding"] = tuple(rng.integers(0, 9, 2).tolist())
+    kind, weight = "Conv2d", (outputs * groups, inputs, *kernel)
+    if rng.random() < 0.4:
+        kind, weight = "ConvTranspose2d", (inputs * groups, outputs, *kernel)
+        options["output_padding"] = tuple(rng.integers(0, np.maximum(stride, dilation)).tolist())
+    elif rng.random() < 0.5:
+        options["padding_mode"] = str(rng.choice(("reflect", "replicate", "circular")))
+    x, w, b = arrays((int(rng.integers(1, 4)), inputs * groups, *size), weight, outputs * groups)
+    return partial(getattr(fastconv, kind), w, b, **options), x
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_operators(seed, monkeypatch, isa, threads):
+    """Any stride, dilation, padding and kernel, in a tile of some size, against the direct sum."""
+    rng = np.random.default_rng(seed)
+
+    def in_tiles(operator, size, compute, algorithm, lanes, last=False, once=False):
+        tiles = Tiles(operator, lanes)
+        sizes = [points for points in POINTS if tiles.exist() and tiles.fits(points)]
+        if algorithm == "direct" or not sizes:
+            return Choice("direct")
+        points = sizes[seed % len(sizes)]
+        return Choice("winograd", (points if tiles.taps[1] > 1 else 1, points))
+
+    monkeypatch.setattr(plan, "choose", in_tiles)
+    plan._route.cache_clear()
+    computed = 0
+    while computed < 5:
+        layer, x = some_operator(rng)
+        try:
+            expected = layer(algorithm="direct")(x)
+        except ValueError:  # no output, or padding that the image is too small for
+            continue
+        made = layer()
+        if expected.size and made.describe(x.shape)["algorithm"].startswith("winograd"):
+            assert_close_to_largest(made(x), expected)
+            computed += 1
+    plan._route.cache_clear()
 
 
 @pytest.mark.parametrize("transposed", [False, True])
