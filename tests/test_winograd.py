@@ -163,7 +163,17 @@ def test_subpixel(stride, factor, outputs, tile, isa, threads):
 
 @pytest.mark.parametrize(
     ("kernel", "stride", "padding", "output_padding"),
-    [(4, 2, 1, 0), (3, 2, 1, 1), (3, 2, 0, 0), (3, 2, 0, 1), (5, 2, 2, 1), (6, 3, 1, 0), (4, 3, 2, 1), (5, 3, 0, 2)],
+    [
+        (4, 2, 1, 0),
+        (3, 2, 1, 1),
+        (3, 2, 0, 0),
+        (3, 2, 0, 1),
+        (5, 2, 2, 1),
+        (6, 3, 1, 0),
+        (4, 3, 2, 1),
+        (5, 3, 0, 2),
+        (5, 4, 3, 3),
+    ],
 )
 @pytest.mark.parametrize("groups", [1, 2])
 def test_transposed(kernel, stride, padding, output_padding, groups, tile, isa, threads):

@@ -118,7 +118,8 @@ cdef struct TilePacking:        # an item is the weights of a panel
     float *packed
     Py_ssize_t row_step                     # between the rows of a panel, if it is the same for all; else 0
     bint alike                              # do all groups of phases have the same rows?
-    Py_ssize_t span, channels               # entries from a channel's first to its last tap; channels at a time
+    const Py_ssize_t *group_span            # [group of phases]: entries from a channel's first to the group's last tap
+    Py_ssize_t span, channels               # the most of these; channels at a time
     float *scratch                          # [worker][turned: (channels - 1)*s_in + span entries][2 lanes]
     Py_ssize_t turned                       # numbers of these
     unsigned char[256] special              # [worker]: has it met a NaN or an infinity?
@@ -274,10 +275,10 @@ cdef class Winograd:
         """Where the weights lie; returns the tables that say so."""
         cdef TileJob *job = &self.template
         cdef TilePacking *packing = &self.packing
-        cdef Table row_offset, tap
+        cdef Table row_offset, tap, group_span
         packing.job, packing.weight = job, &weight[0]
         packing.s_group, packing.s_out, packing.s_in = strides[0], strides[1], strides[5]
-        rows, taps, steps = [], [], set()
+        rows, taps, spans, steps = [], [], [], set()
         packing.alike = True
         for i in range(job.n_groups):
             phases, window = self._offsets(i, strides)
@@ -286,14 +287,15 @@ cdef class Winograd:
             steps |= {b - a for a, b in zip(panel, panel[1:])}
             rows += panel + [0] * (2 * job.lanes - len(panel))
             taps += window
-        row_offset, tap = Table(rows), Table(taps)
-        packing.row_offset, packing.tap = row_offset.at, tap.at
+            spans.append(max(window) + 1)
+        row_offset, tap, group_span = Table(rows), Table(taps), Table(spans)
+        packing.row_offset, packing.tap, packing.group_span = row_offset.at, tap.at, group_span.at
         packing.row_step = steps.pop() if len(steps) == 1 else 0
-        packing.span = max(taps) + 1
+        packing.span = max(spans)
         # Channels that follow one another are turned together; 144 entries of each row are nine squares of 16.
         packing.channels = max(1, min(job.channels, 144 // packing.s_in)) if packing.span <= packing.s_in else 1
         packing.turned = ((packing.channels - 1) * packing.s_in + packing.span) * 2 * job.lanes
-        return row_offset, tap
+        return row_offset, tap, group_span
 
     cdef int _pack(self, Py_ssize_t threads) except -1:
         """All weights, before any is used."""
@@ -521,8 +523,11 @@ cdef int transform_weights(const TilePacking *packing, Py_ssize_t panel, Py_ssiz
         n = min(packing.channels, c1 - c)
         for i in range(job.n_groups):
             if i == 0 or not packing.alike:
+                # Alike, one turns all groups' taps. Else not beyond its own: a phase that begins later may be the last
+                # of the weights.
                 turn_rows(packing, turned, weight + c * packing.s_in, outputs * job.group[i].phases,
-                          packing.row_offset + i * width, (n - 1) * packing.s_in + packing.span)
+                          packing.row_offset + i * width,
+                          (n - 1) * packing.s_in + (packing.span if packing.alike else packing.group_span[i]))
             for s in range(s0, s1):
                 for k in range(n):
                     special |= job.kernels.winograd_weights(
