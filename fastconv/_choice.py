@@ -204,7 +204,7 @@ def _reads_two_pixels(operator: Convolution | TransposedConvolution, size: tuple
     """Tell whether of the four inputs of two outputs the outer ones are padding, wherever the tile lies: 3 points."""
     if not isinstance(operator, Convolution) or prod(operator.factor) > 1 or operator.padding_mode != "zeros":
         return False
-    if max(operator.stride) > 1:
+    if max(operator.stride) > 1:  # then the taps that read them are not those of one tile
         return False
     output, origin = operator.output(size, None)
     axes = zip(operator.kernel, operator.dilation, size, output, origin, strict=True)

@@ -10,10 +10,8 @@ from itertools import chain
 from math import gcd, prod
 from typing import TYPE_CHECKING
 
-from .geometry import Convolution
-
 if TYPE_CHECKING:
-    from .geometry import Axis, TransposedConvolution
+    from .geometry import Convolution, TransposedConvolution
 
 MIN_CHANNELS = 8  # per group, in and out: with fewer, lanes and sums are too short for a matrix product per point
 POINTS = (4, 5, 6, 7, 8)
@@ -106,15 +104,12 @@ class Tiles:
 
     def _tiles(self, points: int, grid: tuple[int, ...]) -> int:
         tiles = 1
-        for axis, taps, step, d, positions in zip(*self._of_plane(), grid[1:], strict=True):
+        for axis, taps, step, d, positions in zip(self.axes, self.taps, self.in_step, self.dilation, grid, strict=True):
             m = 1 if taps == 1 else 2 if points == 3 else points - taps + 1
             apart = step == 1 and len({offset for _, phase in axis for _, offset in phase}) > taps
             runs, rest = divmod(positions + apart, m * d)
             tiles *= runs * d + min(d, rest)
         return tiles
-
-    def _of_plane(self) -> tuple[tuple[Axis, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-        return self.axes[1:], self.taps[1:], self.in_step[1:], self.dilation[1:]
 
     def _area(self, points: int) -> int:
         return prod(points for taps in self.taps[1:] if taps > 1)

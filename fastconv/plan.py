@@ -2,7 +2,8 @@
 
 A layer joins an operator of `fastconv.geometry` (channels, phases, taps) with the numbers, packed by the core for the
 instruction set at hand. It is immutable, takes inputs of any size, and may be shared between threads. The functions of
-`fastconv.conv`, `fastconv.transposed` and `fastconv.shuffle` build a layer for one call: there is one way through.
+`fastconv.conv`, `fastconv.transposed` and `fastconv.shuffle` build a layer for one call, all but direct calls like one
+before (`_Layer._call`).
 """
 
 from __future__ import annotations

@@ -327,9 +327,9 @@ cdef class Winograd:
         taps = [-1] * (job.n_sources * job.h.taps * job.w.taps)
         for i in range(job.n_sources):
             for (_, h, w), place in zip(offsets, places[0]):
-                row, aside = divmod(h - job.h.low - group.shift_h - job.source[i].first_h, job.h.step)
-                column, aslant = divmod(w - job.w.low - group.shift_w - job.source[i].first_w, job.w.step)
-                if aside == aslant == 0:
+                row, beside_h = divmod(h - job.h.low - group.shift_h - job.source[i].first_h, job.h.step)
+                column, beside_w = divmod(w - job.w.low - group.shift_w - job.source[i].first_w, job.w.step)
+                if not beside_h and not beside_w:
                     row, column = row // job.h.dilation, column // job.w.dilation
                     taps[(i * job.h.taps + row) * job.w.taps + column] = place
         return rows, taps
