@@ -78,11 +78,12 @@ class Tiles:
 
         grid : the output positions of one phase on d, h and w
         """
-        tiles = self._tiles(points, grid)
+        tiles = prod(whole + short for whole, short in self._tiles(points, grid))
         inputs = self.operator.core_channels[1]
-        weights = self._live_points(points) * inputs * self._rows() // self.products
+        live, products = self._live_points(points, grid)
         streams = -(-tiles // MANY_TILES)
-        multiplied = weights * (max(tiles, LEAST_TILES) + streamed(weights) * streams)
+        weights = live * inputs * self._rows() // self.products
+        multiplied = weights * (max(products / live, LEAST_TILES) + streamed(weights) * streams)
         transformed = TRANSFORMED * tiles * self._area(points) * (inputs * self.sources + self._rows())
         return self.operator.groups * (multiplied + transformed) * HANDICAP.get(points, 1)
 
@@ -102,24 +103,33 @@ class Tiles:
         aside = 2 * lanes * self.residues * rows * grid[2] if interleaved else 0
         return 4 * (rows * points * tiles * (inputs * self.sources + 3 * lanes) + strip + aside)
 
-    def _tiles(self, points: int, grid: tuple[int, ...]) -> int:
-        tiles = 1
+    def _tiles(self, points: int, grid: tuple[int, ...]) -> list[tuple[int, int]]:
+        """Return of each axis the tiles, and how many more are short: without their last output."""
+        tiles = []
         for axis, taps, step, d, positions in zip(self.axes, self.taps, self.in_step, self.dilation, grid, strict=True):
             m = 1 if taps == 1 else 2 if points == 3 else points - taps + 1
             apart = step == 1 and len({offset for _, phase in axis for _, offset in phase}) > taps
             runs, rest = divmod(positions + apart, m * d)
-            tiles *= runs * d + min(d, rest)
+            whole = max(0, rest - (m - 1) * d)
+            tiles.append((runs * d + whole, min(d, rest) - whole))
         return tiles
 
     def _area(self, points: int) -> int:
         return prod(points for taps in self.taps[1:] if taps > 1)
 
-    def _live_points(self, points: int) -> int:
-        """Return the points of all products together: one with fewer taps than others has one less on that axis."""
-        live = 1
-        for window, taps in zip(self.windows[1:], self.taps[1:], strict=True):
-            live *= sum(points - (n < taps) for n in window) if taps > 1 else len(window)
-        return live
+    def _live_points(self, points: int, grid: tuple[int, ...]) -> tuple[int, int]:
+        """Return the points of all products together, and with them multiplied tiles.
+
+        A product with fewer taps than others has a point less on that axis, and so has a tile that is short. Of three
+        points, it has one.
+        """
+        live = products = 1
+        tiles = self._tiles(points, grid)
+        for window, taps, (whole, short) in zip(self.windows[1:], self.taps[1:], tiles[1:], strict=True):
+            own = [points - (n < taps) if taps > 1 else 1 for n in window]
+            live *= sum(own)
+            products *= whole * sum(own) + short * len(own) * (1 if points == 3 else points - 1)
+        return live, products
 
     def _rows(self) -> int:
         """Return the outputs of all products of a point, in whole vectors."""

@@ -58,7 +58,7 @@ def axis(points: int, taps: int) -> Axis:
     if points == 1:
         return Axis(*(np.ones(1, np.float32),) * 3)
     if points == 3:
-        weights = np.array([[0, 0.5, 0.5], [0, -0.5, 0.5], [1, 0, -1]], np.float32)
+        weights = np.array([[0, -1, 1], [0, 1, 0], [1, -1, 0]], np.float32)
         return Axis(np.ones(1, np.float32), np.ones(3, np.float32), weights.ravel())
     pairs = PAIRS[points]
     p = np.array([0.0] * (1 - points % 2) + [sign * a for a in pairs for sign in (1, -1)])

@@ -779,7 +779,9 @@ def matrices(points, taps=2):
         g[j] = p ** np.arange(taps) / np.prod([p - q for q in others])
     a[-1, -1], b[-1], g[-1, -1] = 1, np.poly(finite)[::-1], 1
     if points == 3:  # pixels and weights in each other's place: y[0] = g1 d0 + g2 d1, y[1] = g0 d0 + g1 d1
-        b, g = np.array([[1.0, 1], [-1, 1], [1, 0]]), np.array([[0, 0.5, 0.5], [0, -0.5, 0.5], [1, 0, -1]])
+        b, g = np.array([[0.0, 1], [1, 1], [1, 0]]), np.array([[0.0, -1, 1], [0, 1, 0], [1, -1, 0]])
+        if outputs == 2:
+            a = np.array([[1.0, 1, 0], [0, 1, 1]])
     return a, b, g
 
 

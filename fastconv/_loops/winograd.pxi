@@ -14,6 +14,11 @@ back [1].
 A group of phases or a source with fewer taps than the window has points at which its weights are zeros, whatever its
 taps are: the last point, if the window's last tap is missing. There is nothing to multiply.
 
+A tile that reaches beyond the end, so that its last output is not wanted, is short: it does without the last point,
+which adds to no other output. On 14 positions, three tiles of 5 outputs have 20 points, not 21. In an item, tiles are
+in the order B A C D (short on w, on neither, on h, on both): those that have a point, B A C D, A C, B A or A, follow
+one another.
+
     item: some runs, of one image or several, all input channels, some panels of outputs
         v[point][source][channel block][tile][lane]  =  transformed pixels
         for each panel of 2 vectors of outputs
@@ -37,13 +42,15 @@ cdef struct TileAxis:
     Py_ssize_t size                     # output positions of the axis
     Py_ssize_t tiled                    # the same from the first that any group has to the last
     Py_ssize_t runs, tiles
+    Py_ssize_t whole                    # tiles of the last run that are not short
+    Py_ssize_t live, live_end           # points of a short tile
 
 
 cdef struct TileGroup:                  # phases that read alike: their outputs are the columns of one product
     Py_ssize_t phases, first_phase      # as in Group
     Py_ssize_t shift_h, shift_w         # output q reads from q + low + shift on
     Py_ssize_t residue_h, residue_w     # the least of its phases
-    Py_ssize_t dead_h, dead_w           # points of an axis at which its weights are zeros, or -1
+    unsigned char[MOST_POINTS] dead     # points at which its weights are zeros
 
 
 cdef struct TileSource:                 # the pixels of one residue of the stride
@@ -62,7 +69,9 @@ cdef struct TileJob:
     int border                  # what lies in the padding: see border.pxi
     Py_ssize_t channels, outputs, groups, channel_blocks                # of a conv group
     Py_ssize_t depth            # products that a source adds to a sum: its channels, in whole blocks if it is not alone
-    Py_ssize_t[4] live, live_end        # products of a sum, by whether the point is the last on h and on w: see `edge`
+    unsigned char[MOST_POINTS] edge     # is a point the last on h (2) and on w (1)?
+    unsigned char[MOST_POINTS] lacking  # do tiles that are short on h (2) and on w (1) have no use for it?
+    Py_ssize_t[4] live, live_end        # products of a sum, by the edge of the point
     Py_ssize_t panel_outputs, panels    # output channels of a panel, with all their phases
     const float *input_table
     const float *output_table
@@ -95,13 +104,17 @@ cdef struct TileJob:
 cdef struct Segment:            # runs of one row of tiles, as many as a strip of pixels holds
     Py_ssize_t image, row       # row of tiles
     Py_ssize_t run, runs        # first run and how many
-    Py_ssize_t tile, tiles      # in the item
+    Py_ssize_t tiles, whole         # those that are not short on w come first
+    Py_ssize_t tile, short_tile     # numbers in the item: of the first, and of the first that is short
 
 
 cdef struct TileItem:
     float *scratch
     Py_ssize_t group            # of channels
     Py_ssize_t first, end       # runs, of all images
+    Py_ssize_t tiles
+    Py_ssize_t[4] place         # of the first tile that is short on h (2) and on w (1)
+    Py_ssize_t[4] live, live_end        # tiles that have a point, by the axes on which short ones lack it: likewise
     Py_ssize_t m0, m1           # output channels
     Py_ssize_t product          # number of the panel of weights
     float *sums                 # of that panel
@@ -152,6 +165,7 @@ cdef class Winograd:
         from fastconv import _winograd
         cdef const fc_isa *isa = fc_isa_table(current_isa)
         cdef TileJob *job = &self.template
+        cdef Py_ssize_t p
         self.phases, self.isa, self.dtype, self.finite = phases, isa.name.decode(), str(weight.dtype), True
         self.last = READS_LAST | WRITES_LAST
         job.kernels, job.lanes, job.border = &isa.f32, isa.f32.lanes, phases.border
@@ -159,6 +173,8 @@ cdef class Winograd:
         job.channel_blocks = ceil_div(in_channels, job.lanes)
         rows, columns = self._set_axis(&job.h, 1, tile[0]), self._set_axis(&job.w, 2, tile[1])
         job.points = job.h.points * job.w.points
+        for p in range(job.points):
+            job.edge[p] = outside(job, p, 0, job.h.points - 1, 0, job.w.points - 1)
         self._set_sources(rows, columns)
         self._set_groups()
         self._set_store(isa)
@@ -228,7 +244,7 @@ cdef class Winograd:
     cdef int _set_groups(self) except -1:
         cdef TileJob *job = &self.template
         cdef TileGroup *group
-        cdef Py_ssize_t n = self.phases.n_groups, i, most = 0
+        cdef Py_ssize_t n = self.phases.n_groups, i, p, most = 0
         self.groups = <TileGroup *>calloc(n, sizeof(TileGroup))
         self.packed = <Packed *>calloc(n, sizeof(Packed))
         if self.groups is NULL or self.packed is NULL:
@@ -238,8 +254,10 @@ cdef class Winograd:
             group = self.groups + i
             self.packed[i].group = self.phases.group + i
             group.phases, group.first_phase = self.phases.group[i].phases, self.phases.group[i].first_phase
-            group.shift_h, group.dead_h = self._place(&job.h, [o[1] for o in offsets])
-            group.shift_w, group.dead_w = self._place(&job.w, [o[2] for o in offsets])
+            group.shift_h, dead_h = self._place(&job.h, [o[1] for o in offsets])
+            group.shift_w, dead_w = self._place(&job.w, [o[2] for o in offsets])
+            for p in range(job.points):
+                group.dead[p] = p // job.w.points == dead_h or p % job.w.points == dead_w
             group.residue_h, group.residue_w = min(r[1] for r in residues), min(r[2] for r in residues)
             most = max(most, group.phases)
         job.panel_outputs = 2 * job.lanes // most
@@ -417,8 +435,10 @@ cdef class Winograd:
             group = job.group + i
             tiled_h = max(tiled_h, ceil_div(height - group.residue_h, step_h) + group.shift_h)
             tiled_w = max(tiled_w, ceil_div(width - group.residue_w, step_w) + group.shift_w)
-        count_tiles(&job.h, ceil_div(height, step_h), tiled_h)
-        count_tiles(&job.w, ceil_div(width, step_w), tiled_w)
+        count_tiles(&job.h, ceil_div(height, step_h), tiled_h, job.height)
+        count_tiles(&job.w, ceil_div(width, step_w), tiled_w, job.width)
+        for i in range(job.points):
+            job.lacking[i] = outside(job, i, job.h.live, job.h.live_end, job.w.live, job.w.live_end)
         return 0
 
     cdef int _aim_store(self, Job *store, const TileJob *job, y_shape) except -1:
@@ -569,12 +589,17 @@ cdef Py_ssize_t tile_units(const TileJob *job, Py_ssize_t whole) noexcept nogil:
     return job.images * job.h.tiles * job.w.runs // max(1, whole)
 
 
-cdef void count_tiles(TileAxis *axis, Py_ssize_t size, Py_ssize_t tiled) noexcept nogil:
-    """The last run may lack the tiles whose first output is beyond the end."""
-    axis.size, axis.tiled, axis.runs, axis.tiles = size, tiled, 0, 0
+cdef void count_tiles(TileAxis *axis, Py_ssize_t size, Py_ssize_t tiled, Py_ssize_t inputs) noexcept nogil:
+    """The last run may lack the tiles whose first output is beyond the end. Those that lack their last are short."""
+    cdef Py_ssize_t last = (axis.outputs - 1) * axis.dilation
+    axis.size, axis.tiled, axis.runs, axis.tiles, axis.whole = size, tiled, 0, 0, 0
+    axis.live, axis.live_end = 0, axis.points - 1
+    if axis.points == 3 and inputs <= tiled:    # the second of its two pixels is padding: see kernels/winograd.h
+        axis.live = 1
     if size:
         axis.runs = ceil_div(tiled, axis.outputs * axis.dilation)
         axis.tiles = (axis.runs - 1) * axis.dilation + tiles_of_run(axis, axis.runs - 1)
+        axis.whole = min(max(0, tiled - last - (axis.runs - 1) * axis.outputs * axis.dilation), axis.dilation)
 
 
 cdef Py_ssize_t tiles_of_run(const TileAxis *axis, Py_ssize_t run) noexcept nogil:
@@ -596,34 +621,54 @@ cdef void run_tiles(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcep
     """One item: see the head of this file."""
     cdef const TileJob *job = <const TileJob *>pointer
     cdef Py_ssize_t whole = job.w.runs if job.n_phases > 1 else 1, units = tile_units(job, whole)
-    cdef Py_ssize_t block = number % job.blocks, share, tiles, panel, end, panels
+    cdef Py_ssize_t block = number % job.blocks, share, panel, end, panels
     cdef TileItem item
     item.first, item.end = units * block // job.blocks * whole, units * (block + 1) // job.blocks * whole
     item.scratch = job.scratch + worker * job.scratch_size
-    clear_dead_sums(job, item.scratch + job.sums_at)
     number //= job.blocks
     share, item.group = number % job.panel_ranges, number // job.panel_ranges
-    tiles = transform_pixels(job, &item)
+    order_tiles(job, &item)
+    clear_dead_sums(job, &item)
+    transform_pixels(job, &item)
     panel, end = job.panels * share // job.panel_ranges, job.panels * (share + 1) // job.panel_ranges
     while panel < end:
         panels = min(job.near_panels, end - panel)
         if job.packing is not NULL:
-            transform_and_multiply(job, &item, tiles, panel, panels)
+            transform_and_multiply(job, &item, panel, panels)
         else:
-            multiply_panels(job, &item, tiles, panel, panels)
+            multiply_panels(job, &item, panel, panels)
         store_panels(job, &item, panel, panels)
         panel += panels
 
 
-cdef Segment segment_at(const TileJob *job, Py_ssize_t unit, Py_ssize_t end, Py_ssize_t tile) noexcept nogil:
-    """The runs from `unit` on that lie in one row of tiles and in one strip."""
+cdef void order_tiles(const TileJob *job, TileItem *item) noexcept nogil:
+    """Where tiles lie that are short on no axis, on w, on h and on both, and which have a point."""
+    cdef Py_ssize_t unit = item.first, kind
+    cdef Py_ssize_t[4] count = [0, 0, 0, 0]
+    while unit < item.end:
+        unit += next_segment(job, unit, item.end, count).runs
+    item.tiles = count[0] + count[1] + count[2] + count[3]
+    item.place = [count[1], 0, count[1] + count[0], count[1] + count[0] + count[2]]
+    for kind in range(4):
+        item.live[kind] = count[1] if kind & 1 else 0
+        item.live_end[kind] = item.tiles - count[3] - (count[2] if kind & 2 else 0) if kind else item.tiles
+
+
+cdef Segment next_segment(const TileJob *job, Py_ssize_t unit, Py_ssize_t end, Py_ssize_t *place) noexcept nogil:
+    """The runs from `unit` on that lie in one row of tiles and in one strip; their places are taken."""
     cdef Segment segment
-    cdef Py_ssize_t row = unit // job.w.runs, last
+    cdef Py_ssize_t row = unit // job.w.runs, last, short_h
     segment.image, segment.row = row // job.h.tiles, row % job.h.tiles
-    segment.run, segment.tile = unit % job.w.runs, tile
+    segment.run = unit % job.w.runs
     segment.runs = min(job.segment_runs, min(end - unit, job.w.runs - segment.run))
     last = segment.run + segment.runs - 1
-    segment.tiles = (segment.runs - 1) * job.w.dilation + tiles_of_run(&job.w, last)
+    segment.tiles = segment.whole = (segment.runs - 1) * job.w.dilation + tiles_of_run(&job.w, last)
+    if last == job.w.runs - 1:
+        segment.whole = (segment.runs - 1) * job.w.dilation + job.w.whole
+    short_h = 2 * (segment.row >= (job.h.runs - 1) * job.h.dilation + job.h.whole)
+    segment.tile, segment.short_tile = place[short_h], place[short_h + 1]
+    place[short_h] += segment.whole
+    place[short_h + 1] += segment.tiles - segment.whole
     return segment
 
 
@@ -631,17 +676,16 @@ cdef Py_ssize_t first_output(const TileAxis *axis, Py_ssize_t tile) noexcept nog
     return tile // axis.dilation * axis.outputs * axis.dilation + tile % axis.dilation
 
 
-cdef Py_ssize_t transform_pixels(const TileJob *job, const TileItem *item) noexcept nogil:
-    """Fills v; returns how many tiles there are. A tile's number does not depend on its channel block."""
+cdef void transform_pixels(const TileJob *job, const TileItem *item) noexcept nogil:
+    """Fills v. A tile's number does not depend on its channel block."""
     cdef Segment segment
-    cdef Py_ssize_t unit = item.first, tile = 0, block
+    cdef Py_ssize_t unit = item.first, block
+    cdef Py_ssize_t[4] place = item.place
     while unit < item.end:
-        segment = segment_at(job, unit, item.end, tile)
+        segment = next_segment(job, unit, item.end, place)
         for block in range(job.channel_blocks):
             transform_segment(job, item, &segment, block)
         unit += segment.runs
-        tile += segment.tiles
-    return tile
 
 
 cdef void transform_segment(const TileJob *job, const TileItem *item, const Segment *segment,
@@ -667,46 +711,50 @@ cdef void transform_segment(const TileJob *job, const TileItem *item, const Segm
             fill_block(job, strip + i * count * lanes, x + at * job.x_row, channels, first, count)
     for i in range(job.n_sources):
         transform_runs(job, segment, strip + (job.source[i].first_h * count + job.source[i].first_w) * lanes, count,
-                       item.scratch + ((i * job.channel_blocks + block) * job.item_tiles + segment.tile) * lanes)
+                       item.scratch + (i * job.channel_blocks + block) * job.item_tiles * lanes)
 
 
 cdef void transform_runs(const TileJob *job, const Segment *segment, const float *strip, Py_ssize_t count,
                          float *v) noexcept nogil:
-    cdef Py_ssize_t lanes = job.lanes, d = job.w.dilation, step = job.w.step * lanes, i
-    if d == 1:
-        job.kernels.winograd_input(job.h.points, job.w.points, job.input_table, segment.tiles, strip,
-                                   job.h.step * count * lanes, step, job.w.outputs * step, v, job.plane_v)
-        return
-    for i in range(segment.runs):
-        job.kernels.winograd_input(job.h.points, job.w.points, job.input_table, tiles_of_run(&job.w, segment.run + i),
-                                   strip + i * job.w.outputs * d * lanes, job.h.step * count * lanes, d * lanes, lanes,
-                                   v + i * d * lanes, job.plane_v)
+    cdef Py_ssize_t lanes = job.lanes, d = job.w.dilation, step = job.w.step * lanes, i, tiles, whole
+    cdef Py_ssize_t row = job.h.step * count * lanes, column = d * step
+    cdef Py_ssize_t to_next = lanes if d > 1 else job.w.outputs * step
+    cdef const float *x
+    for i in range(segment.runs if d > 1 else 1):   # the tiles of a run follow one another, and without dilation all
+        tiles = tiles_of_run(&job.w, segment.run + i) if d > 1 else segment.tiles
+        whole = min(tiles, segment.whole - i * d)
+        x = strip + i * job.w.outputs * column
+        job.kernels.winograd_input(job.h.points, job.w.points, job.input_table, whole, x, row, column, to_next,
+                                   v + (segment.tile + i * d) * lanes, job.plane_v)
+        if whole < tiles:
+            job.kernels.winograd_input(job.h.points, job.w.points, job.input_table, tiles - whole, x + whole * to_next,
+                                       row, column, to_next, v + segment.short_tile * lanes, job.plane_v)
 
 
-cdef Py_ssize_t edge(const TileJob *job, Py_ssize_t point) noexcept nogil:
-    """Is the point the last on h (2) and on w (1)?"""
-    cdef Py_ssize_t n = job.w.points
-    return (point // n == job.h.points - 1) * 2 + (point % n == n - 1)
+cdef unsigned char outside(const TileJob *job, Py_ssize_t point, Py_ssize_t h0, Py_ssize_t h1, Py_ssize_t w0,
+                           Py_ssize_t w1) noexcept nogil:
+    """Is the point outside of h0 .. h1 on h (2), and of w0 .. w1 on w (1)?"""
+    cdef Py_ssize_t row = point // job.w.points, column = point % job.w.points
+    return (not h0 <= row < h1) * 2 + (not w0 <= column < w1)
 
 
-cdef bint is_dead(const TileJob *job, const TileGroup *group, Py_ssize_t point) noexcept nogil:
-    """Are all weights of the group zeros at this point?"""
-    return point // job.w.points == group.dead_h or point % job.w.points == group.dead_w
-
-
-cdef void clear_dead_sums(const TileJob *job, float *sums) noexcept nogil:
-    """Sums that nothing is ever added to."""
-    cdef Py_ssize_t n, i, p
+cdef void clear_dead_sums(const TileJob *job, const TileItem *item) noexcept nogil:
+    """Sums that nothing is ever added to: `transform_back` reads them with the others."""
+    cdef Py_ssize_t row = 2 * job.lanes * <Py_ssize_t>sizeof(float), n, i, p, kind
+    cdef char *sums = <char *>(item.scratch + job.sums_at)
     for n in range(job.near_panels):
         for i in range(job.n_groups):
-            if job.group[i].dead_h >= 0 or job.group[i].dead_w >= 0:
-                for p in range(job.points):
-                    if is_dead(job, job.group + i, p):
-                        memset(sums + p * job.plane_s, 0, 2 * job.item_tiles * job.lanes * sizeof(float))
-            sums += job.product_s
+            for p in range(job.points):
+                kind = job.lacking[p]
+                if job.group[i].dead[p]:
+                    memset(sums, 0, item.tiles * row)
+                elif kind:
+                    memset(sums, 0, item.live[kind] * row)
+                    memset(sums + item.live_end[kind] * row, 0, (item.tiles - item.live_end[kind]) * row)
+                sums += job.plane_s * sizeof(float)
 
 
-cdef void multiply_panels(const TileJob *job, const TileItem *item, Py_ssize_t tiles, Py_ssize_t panel,
+cdef void multiply_panels(const TileJob *job, const TileItem *item, Py_ssize_t panel,
                           Py_ssize_t panels) noexcept nogil:
     """sums = v . weights: a matrix product per point, panel and group of phases, in blocks of the sum."""
     cdef Py_ssize_t products = panels * job.n_groups, first = (item.group * job.panels + panel) * job.n_groups
@@ -715,20 +763,20 @@ cdef void multiply_panels(const TileJob *job, const TileItem *item, Py_ssize_t t
     cdef float *sums = item.scratch + job.sums_at
     cdef const TileGroup *group
     for p in range(job.points):
-        start, end = job.live[edge(job, p)], job.live_end[edge(job, p)]
+        start, end = job.live[job.edge[p]], job.live_end[job.edge[p]]
         k = start
         while k < end:
             for i in range(products):
                 group = job.group + i % job.n_groups
-                if not is_dead(job, group, p):
-                    multiply_tiles(job, item.scratch + p * job.plane_v + k // lanes * a_block,
+                if not group.dead[p]:
+                    multiply_tiles(job, item, p, item.scratch + p * job.plane_v + k // lanes * a_block,
                                    weights + (i * job.points + p) * job.plane_u + k * 2 * lanes,
-                                   sums + i * job.product_s + p * job.plane_s, tiles, min(job.block_k, end - k),
-                                   k > start, vectors_of(job, panel + i // job.n_groups, group))
+                                   sums + i * job.product_s + p * job.plane_s, min(job.block_k, end - k), k > start,
+                                   vectors_of(job, panel + i // job.n_groups, group))
             k += job.block_k
 
 
-cdef void transform_and_multiply(const TileJob *job, const TileItem *item, Py_ssize_t tiles, Py_ssize_t panel,
+cdef void transform_and_multiply(const TileJob *job, const TileItem *item, Py_ssize_t panel,
                                  Py_ssize_t panels) noexcept nogil:
     """The same sums, with weights that are transformed a block of the sum and a panel at a time.
 
@@ -738,12 +786,12 @@ cdef void transform_and_multiply(const TileJob *job, const TileItem *item, Py_ss
     for source in range(job.n_sources):
         c = 0
         while c < job.channels:
-            multiply_block(job, item, tiles, panel, panels, source, c, min(c + job.block_k, job.channels))
+            multiply_block(job, item, panel, panels, source, c, min(c + job.block_k, job.channels))
             c += job.block_k
 
 
-cdef void multiply_block(const TileJob *job, const TileItem *item, Py_ssize_t tiles, Py_ssize_t panel,
-                         Py_ssize_t panels, Py_ssize_t source, Py_ssize_t c0, Py_ssize_t c1) noexcept nogil:
+cdef void multiply_block(const TileJob *job, const TileItem *item, Py_ssize_t panel, Py_ssize_t panels,
+                         Py_ssize_t source, Py_ssize_t c0, Py_ssize_t c1) noexcept nogil:
     """What some channels of a source add to the sums."""
     cdef Py_ssize_t lanes = job.lanes, a_block = job.item_tiles * lanes, k = source * job.depth + c0, n, i, p, at
     cdef float *weights = item.scratch + job.weights_at
@@ -754,23 +802,25 @@ cdef void multiply_block(const TileJob *job, const TileItem *item, Py_ssize_t ti
                           job.plane_w)
         for i in range(job.n_groups):
             for p in range(job.points):
-                at = edge(job, p)
-                if job.live[at] <= k < job.live_end[at] and not is_dead(job, job.group + i, p):
-                    multiply_tiles(job, item.scratch + p * job.plane_v + k // lanes * a_block,
-                                   weights + (i * job.points + p) * job.plane_w, sums + p * job.plane_s, tiles,
-                                   c1 - c0, k > job.live[at], vectors_of(job, n, job.group + i))
+                at = job.edge[p]
+                if job.live[at] <= k < job.live_end[at] and not job.group[i].dead[p]:
+                    multiply_tiles(job, item, p, item.scratch + p * job.plane_v + k // lanes * a_block,
+                                   weights + (i * job.points + p) * job.plane_w, sums + p * job.plane_s, c1 - c0,
+                                   k > job.live[at], vectors_of(job, n, job.group + i))
             sums += job.product_s
 
 
-cdef void multiply_tiles(const TileJob *job, const float *v, const float *weights, float *sums, Py_ssize_t tiles,
-                         Py_ssize_t count, bint add, Py_ssize_t vectors) noexcept nogil:
-    """A block of the sum of all tiles; with one vector of outputs, twice as many at a time."""
-    cdef Py_ssize_t lanes = job.lanes, first = 0, rows, cuts
-    while first < tiles:
+cdef void multiply_tiles(const TileJob *job, const TileItem *item, Py_ssize_t point, const float *v,
+                         const float *weights, float *sums, Py_ssize_t count, bint add,
+                         Py_ssize_t vectors) noexcept nogil:
+    """A block of the sum of all tiles that have the point; with one vector of outputs, twice as many at a time."""
+    cdef Py_ssize_t lanes = job.lanes, kind = job.lacking[point], rows, cuts
+    cdef Py_ssize_t first = item.live[kind], end = item.live_end[kind]
+    while first < end:
         rows = 2 * job.kernels.rows
-        if vectors == 2 or tiles - first < rows:
-            cuts = ceil_div(tiles - first, job.kernels.rows)
-            rows = (tiles - first) // cuts
+        if vectors == 2 or end - first < rows:
+            cuts = ceil_div(end - first, job.kernels.rows)
+            rows = (end - first) // cuts
         job.kernels.winograd_product(rows, vectors, count, v + first * lanes, job.item_tiles * lanes, weights,
                                      sums + first * 2 * lanes, 2 * lanes, add)
         first += rows
@@ -798,9 +848,10 @@ cdef void store_panels(const TileJob *job, TileItem *item, Py_ssize_t panel, Py_
 cdef void store_tiles(const TileJob *job, const TileItem *item, const TileGroup *group) noexcept nogil:
     """The sums of a product, transformed back, to their places in y, or aside."""
     cdef Segment segment
-    cdef Py_ssize_t unit = item.first, tile = 0, row
+    cdef Py_ssize_t unit = item.first, row
+    cdef Py_ssize_t[4] place = item.place
     while unit < item.end:
-        segment = segment_at(job, unit, item.end, tile)
+        segment = next_segment(job, unit, item.end, place)
         row = 0
         while row < (item.m1 - item.m0) * group.phases:
             if transform_back(job, item, &segment, row):
@@ -808,26 +859,29 @@ cdef void store_tiles(const TileJob *job, const TileItem *item, const TileGroup 
             store_block(job, item, &segment, group, row)
             row += job.lanes
         unit += segment.runs
-        tile += segment.tiles
 
 
 cdef int transform_back(const TileJob *job, const TileItem *item, const Segment *segment,
                         Py_ssize_t row) noexcept nogil:
     """Outputs of one block of rows: block[row of a tile][pixel of the segment][lane]."""
-    cdef Py_ssize_t lanes = job.lanes, d = job.w.dilation, length = segment.runs * job.w.outputs * d, i
-    cdef const float *sums = item.sums + segment.tile * 2 * lanes + row
-    cdef const float *bias = job.bias + item.product * 2 * lanes + row
-    cdef float *block = item.scratch + job.strip_at
+    cdef Py_ssize_t lanes = job.lanes, width = 2 * lanes, d = job.w.dilation, column = d * lanes, i, tiles, whole
+    cdef Py_ssize_t length = segment.runs * job.w.outputs * column, to_next = lanes if d > 1 else job.w.outputs * lanes
+    cdef const float *sums = item.sums + row
+    cdef const float *bias = job.bias + item.product * width + row
+    cdef float *y
     cdef int bad = 0
-    if d == 1:
-        return job.kernels.winograd_output(job.h.points, job.w.points, job.h.outputs, job.w.outputs, job.output_table,
-                                           segment.tiles, sums, job.plane_s, 2 * lanes, bias, block, length * lanes,
-                                           lanes, job.w.outputs * lanes)
-    for i in range(segment.runs):
+    for i in range(segment.runs if d > 1 else 1):   # see `transform_runs`
+        tiles = tiles_of_run(&job.w, segment.run + i) if d > 1 else segment.tiles
+        whole = min(tiles, segment.whole - i * d)
+        y = item.scratch + job.strip_at + i * job.w.outputs * column
         bad |= job.kernels.winograd_output(
-            job.h.points, job.w.points, job.h.outputs, job.w.outputs, job.output_table,
-            tiles_of_run(&job.w, segment.run + i), sums + i * d * 2 * lanes, job.plane_s, 2 * lanes, bias,
-            block + i * job.w.outputs * d * lanes, length * lanes, d * lanes, lanes)
+            job.h.points, job.w.points, job.h.outputs, job.w.outputs, job.output_table, whole,
+            sums + (segment.tile + i * d) * width, job.plane_s, width, bias, y, length, column, to_next)
+        if whole < tiles:
+            bad |= job.kernels.winograd_output(
+                job.h.points, job.w.points, job.h.outputs, job.w.outputs, job.output_table, tiles - whole,
+                sums + segment.short_tile * width, job.plane_s, width, bias, y + whole * to_next, length, column,
+                to_next)
     return bad
 
 

@@ -15,7 +15,9 @@
  *
  * Where the dilation is half of the image or more, tiles of 2 outputs and 3 taps read 2 pixels, the others are padding:
  *     y[0] = g[1] d[0] + g[2] d[1],   y[1] = g[0] d[0] + g[1] d[1]
- * This takes 3 products, with pixels and weights in each other's place: n = 3 and t = d[0] + d[1], d[1] - d[0], d[0].
+ * This takes 3 products (Karatsuba), with pixels and weights in each other's place: n = 3,
+ *     t = (g[2] - g[1]) d[1],  g[1] (d[0] + d[1]),  (g[0] - g[1]) d[0],    y[0] = t[0] + t[1],  y[1] = t[1] + t[2]
+ * and where d[1] is padding too and y[1] is not wanted, t[1] is all.
  *
  * All data is in blocks of V_LANES channels (kernels/blocks.h), so that any tile position is a plain address and no
  * lane is lost at the ends of rows. n is 3 to 8 on an axis that is transformed, 1 on one that is not; both are the
@@ -58,8 +60,8 @@ FC_INLINE void FC_WORD(input_axis)(const int n, const real *table, const v_t *d,
         return;
     }
     if (n == 3) {
-        t[0] = v_add(d[0], d[1]);
-        t[1] = v_fma(v_set1(-1), d[0], d[1]);
+        t[0] = d[1];
+        t[1] = v_add(d[0], d[1]);
         t[2] = d[0];
         return;
     }
@@ -136,6 +138,7 @@ FC_INLINE v_t FC_WORD(output_axis)(const int n, fc_index m, const real *table, c
         difference[a] = v_fma(v_set1(-1), t[zero + 2 * a + 1], t[zero + 2 * a]);
         first = v_add(first, sum[a]);
     }
+    if (n == 3) difference[0] = t[1]; /* y[1] has no t[0] */
     const v_t end = v_add(start, t[n - 1]);
     if (m == 1) first = v_add(first, t[n - 1]);
     v_store(y, first);
