@@ -175,7 +175,7 @@ def _check_algorithm(algorithm: str) -> None:
 class _Layer:
     """What all layers share: weights, engines per dtype, and the call."""
 
-    __slots__ = ("_bias", "_calls", "_engines", "_form", "_weight")
+    __slots__ = ("_bias", "_calls", "_engines", "_form", "_guess", "_weight")
     _ndim: int
     _rule: Callable[..., Convolution | TransposedConvolution]
     _names: tuple[str, ...]  # of the settings, in the order of _rule
@@ -198,17 +198,20 @@ class _Layer:
         about_bias = None if bias is None else (bias.shape, bias.dtype)
         settings = all_exact(self._names, settings)
         self._form = _form(type(self), weight.shape, weight.dtype, about_bias, algorithm, settings, layout, end)
-        self._engines: dict[tuple[np.dtype[Any], Choice], Engine] = {}
+        self._engines: dict[tuple, Engine] = {}
+        self._guess: tuple | None = None
         self._calls: dict[tuple, tuple] | None = None
 
     def _keep(self) -> None:
-        """Make the weights the layer's own and pack them."""
+        """Make the weights the layer's own and pack them, as a usual image would have them."""
         self._calls = {}
         self._weight = keep(self._weight)
         if self._bias is not None:
             self._bias = keep(self._bias)
         form = self._form
-        self._engine(form.compute, choose(form.operator, None, form.compute, form.algorithm, _core.lanes(), form.last))
+        choice = choose(form.operator, None, form.compute, form.algorithm, _core.lanes(), form.last)
+        self._engine(form.compute, choice)
+        self._guess = form.compute, *choice[:2]
 
     @classmethod
     def _borrow(
@@ -326,11 +329,15 @@ class _Layer:
         """Return the engine for a compute dtype and algorithm, packed when an input first calls for it.
 
         Two threads may both pack it; setdefault lets one of the two win. That of one call is not kept: it would be in
-        a cycle with the layer, and its memory not free when the call ends.
+        a cycle with the layer, and its memory not free when the call ends. Weights in tiles may take 64 numbers for 9:
+        those that were packed before there was an image go, if the first one wants others.
         """
         if self._calls is None:
             return self._pack_for_once(compute, choice)
-        key = compute, choice
+        key = compute, *choice[:2]  # not why it was chosen, which tells sizes apart
+        guess, self._guess = self._guess, None
+        if guess not in (None, key):
+            self._engines.pop(guess, None)
         return self._engines.get(key) or self._engines.setdefault(key, self._pack(compute, choice))
 
     def _pack(self, compute: np.dtype[Any], choice: Choice) -> Engine:

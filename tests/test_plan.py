@@ -41,6 +41,21 @@ def test_any_size_and_batch(name, isa):
             assert_same_bits(layer(image), result)
 
 
+def test_weights_are_packed_once_for_all_sizes_of_a_tile():
+    """... and those packed before there was an image are dropped, if the first wants others."""
+    layer = fastconv.Conv2d(weights(16, 16, 3, 3), padding=1)
+    tile = {}
+    for size in (224, 60, 57, 200, 14, 224, 13, 61):
+        x = np.ones((1, 16, size, size + 1), np.float32)
+        layer(x)
+        tile[layer.describe(x.shape)["algorithm"]] = size
+        assert len(layer._engines) == len(tile)
+    assert len(tile) > 1  # or no two would have been there
+    small = fastconv.Conv2d(weights(16, 16, 3, 3), padding=1)
+    small(np.ones((1, 16, 13, 14), np.float32))
+    assert len(small._engines) == 1
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", LAYERS)
 def test_output_shape_and_dtype(name, dtype):
