@@ -3,7 +3,8 @@
 The C units open their instruction set by themselves (include/fastconv/isa.h), so every file is compiled with the same
 portable flags and the wheel runs on any CPU of its architecture. FASTCONV_WERROR=1 turns warnings in our C into errors;
 FASTCONV_SANITIZE=address,undefined builds in the compiler's checks of memory and arithmetic, FASTCONV_COVERAGE=1 its
-counters of lines; .ci/sanitize uses the first.
+counters of lines, and FASTCONV_EMULATE=1 makes the AVX-512 unit one for CPUs that have only AVX2; .ci/sanitize uses the
+first, .ci/avx512 the last.
 """
 
 import gzip
@@ -31,6 +32,8 @@ if sanitizers := os.environ.get("FASTCONV_SANITIZE"):
 COVERAGE = os.environ.get("FASTCONV_COVERAGE") == "1"
 if COVERAGE:
     CHECKS += ["--coverage", "-O1"]
+if os.environ.get("FASTCONV_EMULATE") == "1":
+    CHECKS += ["-DFC_EMULATE", "-mavx2", "-mfma", "-O1"]
 # Clang says where it unrolled no loop: where a kernel is not called with constants, which is no fault.
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-Wno-pass-failed"]
 

@@ -1,19 +1,27 @@
-/* AVX-512 kernels; without VBMI, which permutes bytes, the movers stay those of AVX2. */
+/* AVX-512 kernels; without VBMI, which permutes bytes, the movers stay those of AVX2. Emulated, lanes, rows and tails are
+ * those of AVX-512, but its words are the baseline's. */
 #if defined(__x86_64__)
 #include "fastconv/isa.h"
 #include "fastconv/kernels.h"
 
+#if !defined(FC_EMULATE)
 #include <immintrin.h>
+#define FC_SIMD "fastconv/simd/avx512.h"
+#define FC_BYTE_SIMD "fastconv/simd/bytes_avx512.h"
+#else
+#define FC_SIMD "fastconv/simd/baseline.h"
+#define FC_BYTE_SIMD "fastconv/simd/bytes_baseline.h"
+#define V_BYTES 64
+#endif
 #include <string.h>
 
 #define FC_ISA avx512
 #define FC_ISA_AVX512 1
-#define FC_SIMD "fastconv/simd/avx512.h"
 #define FC_ROWS 14  /* 14 x 2 accumulators + 2 pixels + 1 weight = 31 of 32 registers */
 #define FC_NARROW 6 /* 6 x 4 accumulators + 4 pixels + 1 weight = 29 of 32 */
-#define FC_BYTES __builtin_cpu_supports("avx512vbmi")
+#define FC_BYTES FC_CPU_HAS("avx512vbmi")
 FC_TARGET_BEGIN("avx512f,avx512bw,avx512vbmi,avx2")
-#include "fastconv/simd/bytes_avx512.h"
+#include FC_BYTE_SIMD
 #include "fastconv/kernels/shuffle.h"
 #include "fastconv/kernels/permute.h"
 FC_TARGET_END

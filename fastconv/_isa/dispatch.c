@@ -1,4 +1,5 @@
 /* Which instruction sets this build has, which of them this machine runs, and their tables of kernels. */
+#include "fastconv/isa.h"
 #include "fastconv/kernels.h"
 
 static const char *const names[FC_ISA_COUNT] = {"baseline", "avx2", "avx512"};
@@ -15,9 +16,9 @@ int fc_isa_compiled(int index) {
 int fc_isa_usable(int index) {
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    const int avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    const int avx2 = FC_CPU_HAS("avx2") && FC_CPU_HAS("fma");
+    const int avx512 =
+        FC_CPU_HAS("avx512f") && FC_CPU_HAS("avx512bw") && FC_CPU_HAS("avx512dq") && FC_CPU_HAS("avx512vl");
     return index == 0 || (index == 1 && avx2) || (index == 2 && avx2 && avx512);
 #else
     return index == 0;

@@ -25,6 +25,13 @@
 #define FC_PREFETCH(address) __builtin_prefetch(address, 0, 3)
 #define FC_LINE 64 /* bytes */
 
+/* With FC_EMULATE the AVX-512 unit is portable C on vectors as wide, for .ci/avx512 on CPUs that have only AVX2. */
+#if defined(FC_EMULATE)
+#define FC_CPU_HAS(feature) 1
+#else
+#define FC_CPU_HAS(feature) __builtin_cpu_supports(feature)
+#endif
+
 /* Arrays of vectors live in registers only when every loop over them is unrolled completely; FC_UNROLL_BY takes some
  * steps at a time of a loop that is as long as its data. */
 #if defined(__clang__)
@@ -40,6 +47,13 @@
 #define FC_UNROLL_BY(n) FC_PRAGMA(GCC unroll n)
 #define FC_TARGET_BEGIN(features) FC_PRAGMA(GCC push_options) FC_PRAGMA(GCC target(features))
 #define FC_TARGET_END _Pragma("GCC pop_options")
+#endif
+
+#if defined(FC_EMULATE) /* all is compiled for AVX2 then */
+#undef FC_TARGET_BEGIN
+#undef FC_TARGET_END
+#define FC_TARGET_BEGIN(features)
+#define FC_TARGET_END
 #endif
 
 #endif

@@ -1,9 +1,12 @@
 /* The vocabulary in portable C: 16-byte vectors of the compiler's own (SSE2 on x86-64, NEON on aarch64, or plain code).
  * Multiply and add are rounded separately. */
-typedef real v_t __attribute__((vector_size(16)));
+#if !defined(V_BYTES)
+#define V_BYTES 16
+#endif
+typedef real v_t __attribute__((vector_size(V_BYTES)));
 typedef uint32_t m_t;
-#define V_LANES ((int)(16 / sizeof(real)))
-#define V_REGISTERS 16
+#define V_LANES ((int)(V_BYTES / sizeof(real)))
+#define V_REGISTERS (V_BYTES == 64 ? 32 : 16)
 
 FC_INLINE v_t v_set1(real x) {
     v_t v;
