@@ -141,6 +141,23 @@ def test_tiles_of_two_live_pixels(size, dilation, groups, missing, monkeypatch, 
     assert_close_to_largest(got, reference.conv(x, w, b, **options))
 
 
+@pytest.mark.parametrize(
+    ("size", "rate", "points", "products"),
+    [
+        (14, 1, 7, 7 + 7 + 6),
+        (7, 1, 4, 15),
+        (12, 1, 6, 18),
+        (33, 18, 3, 15 * 3 + 3),
+        (33, 24, 3, 9 * 3 + 15),
+        (33, 12, 5, 57),
+    ],
+)
+def test_short_tiles_cost_less(size, rate, points, products):
+    """The estimate knows which products they do without: on 12 positions none is short."""
+    operator = fastconv.Conv2d(np.ones((16, 16, 3, 3), np.float32), padding=rate, dilation=rate)._form.operator
+    assert Tiles(operator, 8)._live_points(points, (1, size, size)) == (points**2, products**2)
+
+
 def test_two_live_pixels_with_a_stride(isa):
     """... are not those of a tile: the taps that read them are a stride apart."""
     x, w, b = arrays((1, 256, 33, 4), (64, 256, 3, 3), 64)
@@ -352,6 +369,11 @@ def test_out_may_overlap_the_weights(tile, isa):
             lambda w: fastconv.Conv2d(w(64, 512, 3, 3), padding=18, dilation=18),
             (1, 512, 33, 33),
             "winograd F(2x2, 3x3)",
+        ),
+        (
+            lambda w: fastconv.Conv2d(w(256, 512, 3, 3), padding=24, dilation=24),
+            (1, 512, 33, 33),
+            "winograd F(2x2, 3x3)",  # by its short tiles alone
         ),
         (lambda w: fastconv.Conv2d(w(64, 512, 3, 3), padding=18, dilation=18), (1, 512, 40, 40), "direct, panels"),
         (lambda w: fastconv.Conv2d(w(64, 512, 3, 3), padding=9, dilation=18), (1, 512, 33, 33), "direct, panels"),
