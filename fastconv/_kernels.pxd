@@ -128,6 +128,7 @@ cdef extern from "fastconv/kernels.h" nogil:
         void (*deinterleave)(void *const *, const void *, fc_index, fc_index, fc_index, fc_index,
                              const unsigned char *) noexcept nogil
         void (*permute)(void *const *, const void *const *, fc_index, const fc_permutation *) noexcept nogil
+        void (*stream)(void *, const void *, fc_index) noexcept nogil
 
     ctypedef struct fc_isa:
         const char *name
@@ -141,6 +142,7 @@ cdef extern from "fastconv/kernels.h" nogil:
     int fc_isa_usable(int index)
     const fc_isa *fc_isa_table(int index)
     const char *fc_isa_name(int index)
+    fc_index fc_l3_bytes()
     void fc_shuffle_table(unsigned char *table, fc_index unit, fc_index ways, fc_index item_bytes, int undo)
 
 cdef extern from "fastconv/threads.h" nogil:

@@ -82,6 +82,7 @@ SIGNATURES = {
     "interleave": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, POINTER),
     "deinterleave": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, POINTER),
     "permute": (None, POINTER, POINTER, INDEX, POINTER),
+    "stream": (None, POINTER, POINTER, INDEX),
 }
 
 
@@ -1063,6 +1064,18 @@ PERMUTED = [  # channels, factors, item: groups of many pixels and of one, runs 
     *[(3, (4, 4), 4), (1, (2, 5), 3), (5, (2, 3), 2), (4, (2, 2), 4), (15, (2, 2), 4), (16, (2, 2), 4)],
     *[(21, (2, 3), 8), (3, (8, 8), 4), (2, (1, 2), 16), (1, (64, 1), 1), (40, (1, 1), 2), (15, (3, 3), 4)],
 ]
+
+
+@every("stream")
+def test_stream(kernel, guard, rng):
+    """Less than a cache line, whole ones and their neighbours, from and to any place in one."""
+    for bytes_, skew in product([0, 1, 4, 63, 64, 65, 127, 128, 129, 191, 500, 2048], [0, 1, 16, 60, 63]):
+        values = rng.integers(0, 256, bytes_ + skew, np.uint8)
+        y = guard.output(bytes_ + skew, np.uint8)
+        kernel(y[skew:], guard.input(values)[skew:], bytes_)
+        got = guard.take(y[skew:])
+        guard.check()
+        assert_same_bits(got, values[skew:])
 
 
 @every("permute")

@@ -16,6 +16,7 @@ FC_TARGET_BEGIN("avx2,fma")
 #include "fastconv/simd/bytes_avx2.h"
 #include "fastconv/kernels/shuffle.h"
 #include "fastconv/kernels/permute.h"
+#include "fastconv/kernels/stream.h"
 
 #include "fastconv/kernels/unit.h"
 FC_TARGET_END

@@ -24,6 +24,7 @@ FC_TARGET_BEGIN("avx512f,avx512bw,avx512vbmi,avx2")
 #include FC_BYTE_SIMD
 #include "fastconv/kernels/shuffle.h"
 #include "fastconv/kernels/permute.h"
+#include "fastconv/kernels/stream.h"
 FC_TARGET_END
 FC_TARGET_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
 #include "fastconv/kernels/unit.h"

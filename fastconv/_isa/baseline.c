@@ -12,4 +12,5 @@
 #include "fastconv/simd/bytes_baseline.h"
 #include "fastconv/kernels/shuffle.h"
 #include "fastconv/kernels/permute.h"
+#include "fastconv/kernels/stream.h"
 #include "fastconv/kernels/unit.h"

@@ -2,6 +2,10 @@
 #include "fastconv/isa.h"
 #include "fastconv/kernels.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 static const char *const names[FC_ISA_COUNT] = {"baseline", "avx2", "avx512"};
 
 int fc_isa_compiled(int index) {
@@ -39,6 +43,21 @@ const fc_isa *fc_isa_table(int index) {
 #endif
     t->name = names[index];
     return t;
+}
+
+/* Intel lists its caches in leaf 4, AMD in 0x8000001d, in one form. sysconf(3) says 320 MiB of a Zen 4, whose cores see
+ * 32. */
+fc_index fc_l3_bytes(void) {
+#if defined(__x86_64__)
+    const unsigned leaves[] = {4, 0x8000001d};
+    for (int i = 0; i < 2; i++) {
+        unsigned a, b, c, d;
+        for (unsigned cache = 0; __get_cpuid_count(leaves[i], cache, &a, &b, &c, &d) && (a & 31); cache++)
+            if ((a >> 5 & 7) == 3)
+                return ((fc_index)(b >> 22) + 1) * ((b >> 12 & 1023) + 1) * ((b & 4095) + 1) * ((fc_index)c + 1);
+    }
+#endif
+    return 0;
 }
 
 int fc_isa_kernel(const fc_isa *table, int index, const char **name, fc_any_fn **kernel) {

@@ -7,8 +7,10 @@
 
 #if defined(__x86_64__)
 #define PAUSE() __builtin_ia32_pause()
+#define FENCE() __builtin_ia32_sfence() /* after stores past the caches, which are not ordered with the others */
 #else
 #define PAUSE() ((void)0)
+#define FENCE() ((void)0)
 #endif
 
 /* Workers look for the next call this many times before they sleep: a wake-up through the kernel costs 5 to 50 us, as
@@ -56,6 +58,7 @@ static void take_items(ptrdiff_t worker) {
         share *s = &shares[(worker + i) % pool.wanted];
         for (ptrdiff_t item; (item = atomic_fetch_add(&s->next, 1)) < s->end;) pool.work(pool.job, item, worker);
     }
+    FENCE();
 }
 
 static void sleep_until(unsigned seen) {
@@ -125,6 +128,7 @@ void fc_parallel(fc_work_fn *work, void *job, ptrdiff_t items, ptrdiff_t threads
     if (threads > FC_MAX_THREADS) threads = FC_MAX_THREADS;
     if (threads <= 1 || pthread_mutex_trylock(&pool.taken)) {
         for (ptrdiff_t item = 0; item < items; item++) work(job, item, 0);
+        FENCE();
         return;
     }
     start_workers((int)threads);

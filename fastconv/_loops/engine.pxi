@@ -83,6 +83,7 @@ cdef struct Job:
     unsigned char *turn_table                               # if pixels with few channels are turned
     unsigned char *shuffle_table                            # if whole output rows are interleaved at once,
     bint filters_in_place                                   # the image, instead of strips of it
+    bint streams                                            # outputs go past the caches
     Py_ssize_t ways                                         # so many phases, or phases and channels
 
 
@@ -319,6 +320,7 @@ cdef class Cut:
             job.grid[axis] = job.image.grid[axis] = ceil_div(job.out[axis], job.out_step[axis])
             job.pixels *= job.grid[axis]
         job.aside = job.n_phases > 1 or not self.phases.complete or job.last & WRITES_LAST != 0
+        job.streams = goes_past_caches(x_shape, y_shape, job.itemsize)
         return 0
 
     cdef int _flatten_pointwise(self, Job *job) except -1:
@@ -448,9 +450,9 @@ cdef class Cut:
         cdef bint long_rows
         cdef Py_ssize_t wanted = 4 * job.threads if job.threads > 1 else 1
         # One output of a few channels: the filter reads the image itself, and knows where it ends. A large one comes
-        # from memory, which is fast along long rows: kernels/filter.h takes tiles along them where registers are few.
+        # from memory, which is fast along long rows.
         pixels = job.images * job.groups * job.channels * job.image.size[1] * job.image.size[2]
-        long_rows = job.image.size[2] * job.itemsize >= PAGE and job.kernels.rows <= 6
+        long_rows = job.image.size[2] * job.itemsize >= PAGE
         job.filters_in_place = (job.outputs * job.n_phases == 1 and job.skip_dead and not job.last & READS_LAST
                                 and (pixels * job.itemsize <= FILTERED_BYTES or long_rows)
                                 and self._picks_pixels(job) and job.reach.planes == 1
@@ -478,22 +480,19 @@ cdef class Cut:
         return 0
 
     cdef bint _picks_pixels(self, const Job *job):
-        """Can a filter read an image whose rows have no padding and are not split? Every pixel, or every second one.
-
-        That is not measured where registers are many: there, strips stay.
-        """
+        """Can a filter read an image whose rows have no padding and are not split? Every pixel, or every second one."""
         cdef const Group *group = job.packed[0].group
         if job.image.step[1] != job.image.step[2] or job.image.step[2] > 2:
             return False
         if job.image.step[2] == 1:
             return True
-        if job.kernels.rows > 6 or group.kernel[1] == 1:
+        if group.kernel[1] == 1:
             return False
         return group.offset[3 * group.kernel[2] + 1] - group.offset[1] == 1
 
     cdef int _lay_out_scratch(self, Job *job) except -1:
         """[pixels: a panel or a strip][outputs built aside][runs, or rows of the strip]"""
-        cdef Py_ssize_t pixels, lists
+        cdef Py_ssize_t pixels, lists, aside
         if job.strips:
             pixels = self._strip_bytes(job, job.rows, job.columns)
             lists = 3 * FC_BLOCK_K * sizeof(Py_ssize_t)
@@ -501,7 +500,10 @@ cdef class Cut:
             pixels = (self.most_products * job.panel_pitch + 2 * job.kernels.columns) * job.itemsize
             lists = (self.most_products + 1) * sizeof(fc_run)
         job.aside_offset = ceil_div(pixels, 64) * 64
-        job.list_offset = job.aside_offset + ceil_div(self._aside_bytes(job, job.item_pixels), 64) * 64
+        aside = self._aside_bytes(job, job.item_pixels)
+        if filters_streaming(job):
+            aside = FILTER_ROWS * job.columns * job.itemsize
+        job.list_offset = job.aside_offset + ceil_div(aside, 64) * 64
         job.scratch_bytes = job.list_offset + ceil_div(lists, 64) * 64
         job.items = job.images * job.groups * job.unit_ranges * job.blocks
         job.threads = min(job.threads, job.items)

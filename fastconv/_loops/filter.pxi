@@ -13,6 +13,8 @@ cdef void filter_strip(const Job *job, const Item *item, const Packed *packed, c
     cdef const char *bias = job.bias + (packed.bias_at + item.group) * job.itemsize if block.k0 == 0 else NULL
     cdef Py_ssize_t to = packed.group.first_phase * item.c_row + strip_column(job, strip)
     cdef Py_ssize_t products = (block.c1 - block.c0) * (block.t1 - block.t0), high = strip.h1 - strip.h0
+    cdef Py_ssize_t y
+    cdef char *built = NULL
     cdef bint final = job.end.given and not job.aside and block.k0 + products == packed.products
     apart = unit // gcd(unit, job.image.step[1])
     rows.step, rows.x_row = job.image.step[1] * apart // unit, unit * strip.row
@@ -20,17 +22,22 @@ cdef void filter_strip(const Job *job, const Item *item, const Packed *packed, c
     rows.across = job.image.step[2] if job.filters_in_place else 1
     if final:
         high = max(1, FINISH_BYTES // (rows.columns * job.itemsize) // FILTER_ROWS) * FILTER_ROWS
+    if filters_streaming(job) and products == packed.products:
+        built, high, rows.y_row = item.pixels + job.aside_offset, FILTER_ROWS, rows.columns
     for h in range(min(apart, strip.h1 - strip.h0)):
         count, at = ceil_div(strip.h1 - strip.h0 - h, apart), 0
         while at < count:
             rows.rows = min(high, count - at)
+            y = to + (h + at * apart) * row
             if job.filters_in_place:
                 find_edges(job, strip, reach + h * job.image.step[1] + at * rows.step * unit, unit, &rows)
             job.kernels.filter(&rows, strip.pixels + ((reach + h * job.image.step[1]) * strip.row
                                                       + at * rows.step * rows.x_row) * job.itemsize,
-                               item.c + (to + h * row + at * rows.y_row) * job.itemsize, bias)
+                               built if built else item.c + y * job.itemsize, bias)
             if final:
-                finish_filtered(job, item, &rows, to + h * row + at * rows.y_row)
+                finish_filtered(job, item, &rows, y, built, apart * row)
+            if built:
+                stream_rows(job, item.c + y * job.itemsize, apart * row, built, &rows)
             at += high
 
 
@@ -53,11 +60,23 @@ cdef void find_edges(const Job *job, const Strip *strip, Py_ssize_t row, Py_ssiz
     rows.hi = rows.lo + job.image.size[2]
 
 
-cdef void finish_filtered(const Job *job, const Item *item, const fc_filter *rows, Py_ssize_t at) noexcept nogil:
-    """Output rows of a channel that the kernel has just written."""
-    job.kernels.finish(rows.rows, rows.columns, item.c + at * job.itemsize, rows.y_row,
+cdef void finish_filtered(const Job *job, const Item *item, const fc_filter *rows, Py_ssize_t at, char *built,
+                          Py_ssize_t y_row) noexcept nogil:
+    """Output rows of a channel that the kernel has just written, to their place or where they are built."""
+    job.kernels.finish(rows.rows, rows.columns, built if built else item.c + at * job.itemsize, rows.y_row,
                        residual_at(&job.end, item.image, item.group * job.outputs + item.m0, at, job.itemsize),
-                       rows.y_row, job.end.kind, job.end.slope)
+                       y_row, job.end.kind, job.end.slope)
+
+
+cdef void stream_rows(const Job *job, char *y, Py_ssize_t y_row, const char *built,
+                      const fc_filter *rows) noexcept nogil:
+    """... from where they were built, at once if they lie so in the output, too."""
+    cdef Py_ssize_t r, size = rows.columns * job.itemsize
+    if y_row == rows.columns:
+        job.movers.stream(y, built, rows.rows * size)
+    else:
+        for r in range(rows.rows):
+            job.movers.stream(y + r * y_row * job.itemsize, built + r * size, size)
 
 
 cdef Py_ssize_t locate_taps(const Job *job, const Item *item, const Packed *packed, const Block *block,

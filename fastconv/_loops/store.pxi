@@ -63,12 +63,30 @@ cdef void store_rows(const Job *job, const Item *item, const Line *line, char *t
         ways[i] = built(job, item, way, item.m0, column)
         next_channel[i] = job.packed[way.group].group.phases * item.c_row * job.itemsize
     for _m in range(item.m0, item.m1):
-        job.movers.interleave(to, ways, step, step, whole, job.itemsize, job.shuffle_table)
+        if job.streams and not job.end.given:       # what is finished is read again
+            stream_ways(job, ways, to, whole)
+        else:
+            job.movers.interleave(to, ways, step, step, whole, job.itemsize, job.shuffle_table)
         if whole < count:
             store_last(job, ways, to + whole * step * job.itemsize, whole, rest)
         for i in range(step):
             ways[i] = <const char *>ways[i] + next_channel[i]
         to += job.y_channel * job.itemsize
+
+
+cdef void stream_ways(const Job *job, const const_pointer *ways, char *to, Py_ssize_t positions) noexcept nogil:
+    """... past the caches, some at a time."""
+    cdef const_pointer[16] at
+    cdef char[2112] room                            # STREAM_BYTES and a cache line
+    cdef char *built = line_start(room)
+    cdef Py_ssize_t step = job.out_step[2], size = step * job.itemsize, p = 0, n, i
+    while p < positions:
+        n = min(STREAM_BYTES // size, positions - p)
+        for i in range(step):
+            at[i] = <const char *>ways[i] + p * job.itemsize
+        job.movers.interleave(built, at, step, step, n, job.itemsize, job.shuffle_table)
+        job.movers.stream(to + p * size, built, n * size)
+        p += n
 
 
 cdef void store_last(const Job *job, const const_pointer *ways, char *to, Py_ssize_t position,

@@ -173,6 +173,8 @@ typedef struct {
     const unsigned char *masks; /* [tile][store][load] */
 } fc_permutation;
 typedef void fc_permute_fn(void *const *to, const void *const *from, fc_index pixels, const fc_permutation *plan);
+/* kernels/stream.h: a copy past the caches. */
+typedef void fc_stream_fn(void *to, const void *from, fc_index bytes);
 
 /* ---- the tables ---- */
 
@@ -215,6 +217,7 @@ int fc_isa_compiled(int index);        /* is there code for it in this build? */
 int fc_isa_usable(int index);          /* does this CPU run it, and does its OS save the registers? */
 const fc_isa *fc_isa_table(int index); /* 0 baseline, 1 avx2, 2 avx512 */
 const char *fc_isa_name(int index);
+fc_index fc_l3_bytes(void); /* that this core shares with its neighbours; 0 where the CPU does not say */
 
 /* Entry `index` of a table by name ("f32_gemm") and address, for the kernel tests; 0 behind the last. */
 typedef void fc_any_fn(void);

@@ -247,8 +247,7 @@ FC_INLINE fc_index FC_WORD(inner_columns)(const fc_filter *f, fc_index n) {
 }
 
 /* Rows of tiles one after the other: outputs that go to memory are written row by row, not one cache line of each of
- * many. Wide tiles of many registers do better one below the other, and so do those that load under masks, and images
- * with few tiles between. */
+ * many. Tiles that load under masks do better one below the other, and so do images with few tiles between. */
 static void FC_WORD(filter_rows)(const fc_filter *f, fc_index high, fc_index widest, fc_index row, fc_index begin,
                                  fc_index end, const real *x, real *y, const real *bias) {
     const int beyond = f->edges && (row < f->top || row + high + f->taps_h - 1 > f->bottom); /* step 1 */
@@ -299,7 +298,7 @@ static void FC_WORD(filter_block)(const fc_filter *f, int by_rows, fc_index begi
 
 static void FC_NAME(filter)(const fc_filter *f, const void *x, void *y, const void *bias) {
     const fc_index tile = 2 * V_LANES;
-    const int by_rows = f->step == 1 && V_REGISTERS < 32 && (!f->edges || f->columns > 8 * V_LANES);
+    const int by_rows = f->step == 1 && (!f->edges || f->columns > (fc_index)(4 * FC_LINE / sizeof(real)));
     fc_index begin = 0, end = f->columns; /* of the columns whose taps all read the image */
     if (by_rows && f->edges) {
         begin = FC_WORD(inner_columns)(f, 0) < tile ? tile : 0;

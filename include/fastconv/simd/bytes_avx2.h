@@ -8,6 +8,7 @@ typedef __m256i b_t;
 
 FC_INLINE b_t b_load(const unsigned char *p) { return _mm256_loadu_si256((const __m256i *)p); }
 FC_INLINE void b_store(unsigned char *p, b_t v) { _mm256_storeu_si256((__m256i *)p, v); }
+FC_INLINE void b_stream(unsigned char *p, b_t v) { _mm256_stream_si256((__m256i *)p, v); }
 FC_INLINE b_t b_load_block(const unsigned char *p, fc_index block, fc_index blocks) {
     const __m128i low = _mm_loadu_si128((const __m128i *)p + block);
     return _mm256_inserti128_si256(_mm256_castsi128_si256(low), _mm_loadu_si128((const __m128i *)p + blocks + block),

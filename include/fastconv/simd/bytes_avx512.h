@@ -8,6 +8,7 @@ typedef __m512i b_t;
 
 FC_INLINE b_t b_load(const unsigned char *p) { return _mm512_loadu_si512(p); }
 FC_INLINE void b_store(unsigned char *p, b_t v) { _mm512_storeu_si512(p, v); }
+FC_INLINE void b_stream(unsigned char *p, b_t v) { _mm512_stream_si512((void *)p, v); }
 FC_INLINE b_t b_load_block(const unsigned char *p, fc_index block, fc_index blocks) {
     (void)blocks;
     return b_load(p + B_BYTES * block);

@@ -1,0 +1,42 @@
+"""Outputs too large for the caches: built in L1, a little at a time, and copied past the caches from there.
+
+An ordinary store reads the line that it overwrites, and that line pushes one of the input out of L3. For shuffles,
+filters and interleaved rows, which do little else than move data; products take so long that nothing is gained. An
+activation is applied where filters are built; elsewhere outputs that are read again go the ordinary way.
+"""
+
+cdef enum:
+    LINE = 64                   # bytes of a cache line
+    STREAM_BYTES = 2 << 10      # of an output that are built before they are copied. 8 KiB keep the reads waiting
+
+cdef Py_ssize_t streamed_from
+
+
+def stream_from(Py_ssize_t size):
+    """Copy outputs past the caches where they and the input have this many bytes; returns what was set before."""
+    global streamed_from
+    before, streamed_from = streamed_from, size
+    return before
+
+
+# Five eighths of L3, from where on it pays on a Zen 4 (docs/performance.md), or never where the CPU does not say.
+stream_from(fc_l3_bytes() * 5 // 8 or 1 << 62)
+
+
+cdef char *line_start(char *room) noexcept nogil:
+    """The first start of a cache line."""
+    return room + (-<uintptr_t>room & 63)
+
+
+cdef bint goes_past_caches(const Py_ssize_t *x_shape, const Py_ssize_t *y_shape, Py_ssize_t itemsize) noexcept nogil:
+    """Are input and output of a call, of five axes each, too much for L3?"""
+    cdef Py_ssize_t x = itemsize, y = itemsize, axis
+    for axis in range(5):
+        x *= x_shape[axis]
+        y *= y_shape[axis]
+    return x + y >= streamed_from
+
+
+cdef bint filters_streaming(const Job *job) noexcept nogil:
+    """One output per pixel, whose rows are built in scratch and copied past the caches."""
+    return job.streams and not job.aside and job.strips and job.outputs * job.n_phases == 1

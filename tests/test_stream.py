@@ -1,0 +1,140 @@
+"""Outputs too large for the caches are copied past them: the same bits, and nothing beside them."""
+
+import numpy as np
+import pytest
+from tolerances import assert_same_bits
+
+import fastconv
+from fastconv import _core
+
+
+@pytest.fixture(autouse=True)
+def streams():
+    """Let small outputs go the way of large ones; call it to have them go their own."""
+    before = _core.stream_from(0)
+    yield lambda: _core.stream_from(before)
+    _core.stream_from(before)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
+
+
+def placed(shape, dtype, skew):
+    """An output that begins `skew` elements behind a cache line, and all of its memory."""
+    size, itemsize = int(np.prod(shape)), np.dtype(dtype).itemsize
+    memory = np.zeros((size + skew) * itemsize + 128, np.uint8)
+    first = -memory.ctypes.data % 64 + skew * itemsize
+    return memory[first : first + size * itemsize].view(dtype).reshape(shape), memory
+
+
+def same_both_ways(call, shape, dtype, streams):
+    """Past the caches to three places in a cache line, then as ever."""
+    got = []
+    for skew in (0, 1, 15):
+        y, memory = placed(shape, dtype, skew)
+        call(y)
+        got.append(y.copy())
+        y[...] = np.zeros(1, dtype)[0]
+        assert not memory.any()
+    streams()
+    want = np.empty(shape, dtype)
+    call(want)
+    for y in got:
+        assert_same_bits(y, want)
+
+
+SHUFFLED = [  # channels, factor, size, dtype: rows shorter and longer than what is built at a time, many ways
+    *[(3, 2, (7, 33), np.float32), (1, 3, (5, 700), np.float32), (2, 4, (3, 65), np.uint8), (1, 2, (4, 40), np.int16)],
+    *[(2, 5, (3, 21), np.complex128), (1, 17, (2, 9), np.float64), (1, 40, (2, 9), np.complex128)],
+    *[(2, 2, (3, 3), "V100"), (1, 2, (2, 3), "V3000"), (3, 1, (4, 50), np.float32)],
+]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("order", ["crd", "dcr"])
+@pytest.mark.parametrize(("channels", "factor", "size", "dtype"), SHUFFLED)
+def test_shuffles(channels, factor, size, dtype, order, threads, isa, rng, streams):
+    dtype, (h, w) = np.dtype(dtype), size
+    coarse = rng.integers(0, 256, (2, channels * factor**2, h, w * dtype.itemsize), np.uint8).view(dtype)
+    with fastconv.threads(threads):
+        fine = fastconv.pixel_shuffle(coarse, factor, order=order)
+        assert_same_bits(fastconv.pixel_unshuffle(fine, factor, order=order), coarse)
+        same_both_ways(lambda y: fastconv.pixel_shuffle(coarse, factor, order=order, out=y), fine.shape, dtype, streams)
+
+
+@pytest.mark.parametrize("factors", [(2, 1), (1, 3), (2, 3, 1), (1, 1, 2)])
+def test_shuffles_along_some_axes(factors, isa, rng, streams):
+    shape = (2, 2 * int(np.prod(factors)), *(5, 6, 70)[-len(factors) :])
+    x = rng.standard_normal(shape, dtype=np.float32)
+    y = fastconv.pixel_shuffle(x, factors)
+    assert_same_bits(fastconv.pixel_unshuffle(y, factors), x)
+    same_both_ways(lambda y: fastconv.pixel_shuffle(x, factors, out=y), y.shape, x.dtype, streams)
+
+
+FILTERS = {  # what differs: the image or strips of it, rows in turns, pieces of rows, several taps of the sum at a time
+    "3x3": dict(size=(19, 70), kernel=(3, 3), padding=1),
+    "3x3 of long rows": dict(size=(11, 2500), kernel=(3, 3), padding=1),
+    "5x5": dict(size=(30, 37), kernel=(5, 5), padding=2),
+    "stride 2": dict(size=(40, 90), kernel=(3, 3), padding=1, stride=2),
+    "stride 3": dict(size=(40, 90), kernel=(3, 3), padding=1, stride=3),
+    "rate 3": dict(size=(29, 50), kernel=(3, 3), padding=3, dilation=3),
+    "stride 2 and rate 3": dict(size=(29, 50), kernel=(3, 3), padding=3, stride=2, dilation=3),
+    "reflected": dict(size=(29, 50), kernel=(3, 3), padding=1, padding_mode="reflect"),
+    "17x17": dict(size=(40, 50), kernel=(17, 17), padding=8),
+}
+
+
+@pytest.mark.parametrize("end", ["nothing", "activation", "residual"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", FILTERS)
+def test_filters(name, dtype, end, isa, rng, streams):
+    case = dict(FILTERS[name])
+    x = rng.standard_normal((2, 3, *case.pop("size"))).astype(dtype)
+    w = rng.standard_normal((3, 1, *case.pop("kernel"))).astype(dtype)
+    b = rng.standard_normal(3).astype(dtype)
+    activation = None if end == "nothing" else ("leaky_relu", 0.5)
+    layer = fastconv.Conv2d(w, b, groups=3, algorithm="direct", activation=activation, **case)
+    shape = layer.describe(x.shape)["output_shape"]
+    residual = rng.standard_normal(shape).astype(dtype) if end == "residual" else None
+    same_both_ways(lambda y: layer(x, residual=residual, out=y), shape, dtype, streams)
+
+
+def test_filters_of_several_channels(isa, rng, streams):
+    x, w = rng.standard_normal((1, 3, 30, 40)), rng.standard_normal((1, 3, 3, 3))
+    layer = fastconv.Conv2d(w, None, padding=1, algorithm="direct")
+    same_both_ways(lambda y: layer(x, out=y), (1, 1, 30, 40), x.dtype, streams)
+
+
+@pytest.mark.parametrize("activation", [None, "relu"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("channels", "outputs", "groups", "kernel", "stride", "size"),
+    [
+        (5, 4, 1, 4, 2, (9, 40)),
+        (64, 3, 1, 4, 2, (9, 40)),
+        (16, 40, 1, 3, 2, (6, 300)),
+        (3, 3, 3, 16, 8, (5, 41)),
+        (4, 4, 1, 2, 2, (5, 23)),
+    ],
+)
+def test_interleaved_rows(channels, outputs, groups, kernel, stride, size, dtype, activation, isa, rng, streams):
+    x = rng.standard_normal((2, channels, *size)).astype(dtype)
+    w = rng.standard_normal((channels, outputs // groups, kernel, kernel)).astype(dtype)
+    layer = fastconv.ConvTranspose2d(w, None, stride=stride, padding=1, groups=groups, activation=activation)
+    shape = layer.describe(x.shape)["output_shape"]
+    same_both_ways(lambda y: layer(x, out=y), shape, dtype, streams)
+
+
+def test_sub_pixel(isa, rng, streams):
+    x = rng.standard_normal((1, 8, 20, 150), dtype=np.float32)
+    layer = fastconv.SubpixelConv2d(rng.standard_normal((12, 8, 3, 3), dtype=np.float32), None, 2, padding=1)
+    same_both_ways(lambda y: layer(x, out=y), (1, 3, 40, 300), x.dtype, streams)
+
+
+def test_where_it_begins(streams):
+    """Five eighths of L3, which is between one and some hundred megabytes; never where its size is not known."""
+    streams()
+    least = _core.stream_from(0)
+    assert least == 1 << 62 or 1 << 19 < least < 1 << 30
