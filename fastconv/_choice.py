@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import lru_cache
+from itertools import chain, pairwise
 from math import gcd, inf, prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,6 +31,7 @@ PACKED_WEIGHT = 45, 100  # to pack one weight for one call, within L3 or beyond
 TURNED_WEIGHT = 25, 70  # the same to fetch one for tiles, ...
 MADE_WEIGHT = 10  # ... and to make one of theirs, where it is used at once
 DIRECT_SHARE = 0.88  # of the peak that the direct product reaches
+DEAD_PRODUCTS = 128  # of an output, that are worth tiles of their own: see _loops/engine.pxi
 
 WORKSPACE = 12 << 20  # bytes of a thread: a run of tiles has as many as the dilation, and needs all channels at once
 
@@ -151,7 +153,7 @@ def _choose(
     grid = _grid(operator, size, tiles.out_step)
     if grid[0] > 1:
         return Choice("direct", why="tiles have two axes")
-    direct = _direct_cost(operator, tiles.axes, grid, size)
+    direct = _direct_cost(operator, tiles.axes, grid, size, lanes)
     fitting = [points for points in POINTS if tiles.fits(points)] + [3] * _reads_two_pixels(operator, size)
     costs = {points: tiles.cost(points, grid) for points in fitting}
     if once:
@@ -226,26 +228,53 @@ def _grid(operator: Convolution | TransposedConvolution, size: tuple[int, ...], 
 
 
 def _direct_cost(
-    operator: Convolution | TransposedConvolution, axes: tuple[Axis, ...], grid: tuple, size: tuple[int, ...]
+    operator: Convolution | TransposedConvolution,
+    axes: tuple[Axis, ...],
+    grid: tuple[int, ...],
+    size: tuple[int, ...],
+    lanes: int,
 ) -> float:
-    """Return the multiply-adds of the taps that do not fall on padding, and the gathering of their pixels."""
+    """Return the multiply-adds of the taps that are computed, in whole vectors, and the gathering of their pixels."""
     outputs, inputs = operator.core_channels
     taps = [sum(len(taps) for _, taps in axis) for axis in axes[1:]]
-    live = _live_share(operator, grid, size)
-    work = prod(grid) * live * (outputs / DIRECT_SHARE + PACKED) + outputs * streamed(inputs * outputs * prod(taps))
+    live = _live_share(operator, grid[-len(size) :], size, 2 * lanes)
+    pixels = -(-prod(grid) // lanes) * lanes
+    work = pixels * live * (outputs / DIRECT_SHARE + PACKED) + outputs * streamed(inputs * outputs * prod(taps))
     return operator.groups * inputs * prod(taps) * work
 
 
-def _live_share(operator: Convolution | TransposedConvolution, grid: tuple, size: tuple[int, ...]) -> float:
-    """Return how many of a convolution's taps read the image; a transposed one has few that do not."""
+def _live_share(
+    operator: Convolution | TransposedConvolution, grid: tuple[int, ...], size: tuple[int, ...], columns: int
+) -> float:
+    """Return how many of a convolution's taps are computed; a transposed one has few that only read padding.
+
+    A tap is left out of a tile none of whose pixels it has an input for. Columns that see different taps have tiles of
+    their own if these are large enough, as in `Cut._cut_columns`, and each tile has as many rows as fill its columns.
+    """
     if max(operator.dilation) == 1 or operator.padding_mode != "zeros":
         return 1.0
-    share = 1.0
     _, origin = operator.output(size, None)
-    for i, o, k, d, first in zip(size, grid[-len(size) :], operator.kernel, operator.dilation, origin, strict=True):
+    runs = []  # of each axis the positions that each tap has an input for
+    for i, o, k, d, first in zip(size, grid, operator.kernel, operator.dilation, origin, strict=True):
         starts = [first + tap * d for tap in range(k)]
-        share *= sum(max(0, min(o, i - at) - max(0, -at)) for at in starts) / (o * k)
-    return share
+        runs.append([(min(o, max(0, -at)), max(0, min(o, i - at))) for at in starts])
+    share = _share(runs[-1], grid[-1])
+    cuts = sorted({0, grid[-1], *chain.from_iterable(runs[-1])})
+    ranges = len(cuts) - 1
+    dead = (1 - share) * operator.core_channels[1] * prod(operator.kernel)
+    narrowest = min(b - a for a, b in pairwise(cuts)) * prod(grid[:-1])
+    if 8 * share >= 7 or dead < DEAD_PRODUCTS or narrowest < columns:
+        share, ranges = _share(runs[-1], grid[-1], columns), 1
+    rows = max(1.0, columns * ranges / grid[-1])
+    return share * prod(_share(axis, o, rows) for axis, o in zip(runs[:-1], grid[:-1], strict=True))
+
+
+def _share(runs: list[tuple[int, int]], size: int, together: float = 1) -> float:
+    """Return the share of `size` positions that are computed for some runs, so many of them together.
+
+    A run has one of its ends, as a rule, at an end of the axis, and the other somewhere among those.
+    """
+    return sum(min(size, max(0, end - begin) + (together - 1) / 2) for begin, end in runs) / (size * len(runs))
 
 
 @lru_cache(maxsize=256)

@@ -25,6 +25,7 @@ STREAMED = 5, 10  # the same to read one weight from L3, or memory: once for all
 NEAR_WEIGHTS = 4 << 20  # floats that stay in L3 between two readings
 MANY_TILES = 64
 SEGMENT_PIXELS = 256
+STARTED = 100_000  # what a call of tiles takes before the first, 2 us
 LEAST_TILES = 5  # fewer rows in a product leave multiply-adds waiting for one another
 
 
@@ -79,13 +80,14 @@ class Tiles:
         grid : the output positions of one phase on d, h and w
         """
         tiles = prod(whole + short for whole, short in self._tiles(points, grid))
-        inputs = self.operator.core_channels[1]
+        inputs, lanes = self.operator.core_channels[1], self.lanes
         live, products = self._live_points(points, grid)
         streams = -(-tiles // MANY_TILES)
         weights = live * inputs * self._rows() // self.products
         multiplied = weights * (max(products / live, LEAST_TILES) + streamed(weights) * streams)
-        transformed = TRANSFORMED * tiles * self._area(points) * (inputs * self.sources + self._rows())
-        return self.operator.groups * (multiplied + transformed) * HANDICAP.get(points, 1)
+        packed = -(-inputs // lanes) * lanes * self.sources
+        transformed = TRANSFORMED * tiles * self._area(points) * (packed + self._rows())
+        return self.operator.groups * (multiplied + transformed) * HANDICAP.get(points, 1) + STARTED
 
     def weights(self, points: int) -> int:
         """Return how many numbers the transformed weights are."""

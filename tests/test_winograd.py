@@ -1,6 +1,7 @@
 """Winograd's minimal filtering: its numbers, every operator that it computes, and what it must not spread."""
 
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from tolerances import assert_close_to_largest, assert_same_bits
 
 import fastconv
 from fastconv import _winograd, plan
-from fastconv._choice import Choice
+from fastconv._choice import DEAD_PRODUCTS, Choice, _live_share
 from fastconv._tiles import Tiles
 
 POINTS = sorted(_winograd.PAIRS)
@@ -156,6 +157,30 @@ def test_short_tiles_cost_less(size, rate, points, products):
     """The estimate knows which products they do without: on 12 positions none is short."""
     operator = fastconv.Conv2d(np.ones((16, 16, 3, 3), np.float32), padding=rate, dilation=rate)._form.operator
     assert Tiles(operator, 8)._live_points(points, (1, size, size)) == (points**2, products**2)
+
+
+@pytest.mark.parametrize("columns", [16, 32])
+@pytest.mark.parametrize(
+    ("channels", "size", "rate", "within"),
+    [(64, 65, 12, 0.05), (64, 33, 6, 0.05), (64, 33, 16, 0.05), (64, 14, 4, 0.1), (64, 10, 4, 0.1), (4, 56, 16, 0.05)],
+)
+def test_taps_of_the_direct_way_are_those_of_its_tiles(channels, size, rate, within, columns):
+    """The estimate beside a count: a tile computes a tap if one of its pixels has an input for it."""
+    operator = fastconv.Conv2d(np.ones((8, channels, 3, 3)), padding=rate, dilation=rate)._form.operator
+    at = np.arange(size)
+    sees = np.array([(at + shift >= 0) & (at + shift < size) for shift in (-rate, 0, rate)])
+    cuts = np.flatnonzero((np.diff(sees.astype(int), prepend=2, append=2) != 0).any(0))
+    dead = (~sees).sum() / size * channels * 3
+    if dead < DEAD_PRODUCTS or min(np.diff(cuts)) * size < columns:
+        cuts = [0, size]
+    taps = 0.0
+    for begin, end in pairwise(cuts):
+        live = (sees[:, None, :, None] & sees[:, begin:end][None, :, None]).reshape(9, -1)
+        for first in range(0, live.shape[1], columns):
+            tile = live[:, first : first + columns]
+            taps += tile.any(1).sum() * tile.shape[1]
+    share = _live_share(operator, (size, size), (size, size), columns)
+    assert share == pytest.approx(taps / (9 * size**2), rel=within)
 
 
 def test_two_live_pixels_with_a_stride(isa):
