@@ -20,7 +20,8 @@ POINTS = (4, 5, 6, 7, 8)
 LEAST_TAPS = {8: 3}
 HANDICAP = {8: 1.05}  # the last digit is worth something
 
-TRANSFORMED = 25  # multiply-adds in the time of taking one point of one channel of a tile in or out
+# Multiply-adds in the time of taking one point of one channel of a tile in or out, with taps on one axis and on two.
+TRANSFORMED = {1: 19, 2: 25}
 STREAMED = 5, 10  # the same to read one weight from L3, or memory: once for all pixels, or once per MANY_TILES tiles
 NEAR_WEIGHTS = 4 << 20  # floats that stay in L3 between two readings
 MANY_TILES = 64
@@ -86,7 +87,8 @@ class Tiles:
         weights = live * inputs * self._rows() // self.products
         multiplied = weights * (max(products / live, LEAST_TILES) + streamed(weights) * streams)
         packed = -(-inputs // lanes) * lanes * self.sources
-        transformed = TRANSFORMED * tiles * self._area(points) * (packed + self._rows())
+        point = TRANSFORMED[sum(taps > 1 for taps in self.taps[1:])]
+        transformed = point * tiles * self._area(points) * (packed + self._rows())
         return self.operator.groups * (multiplied + transformed) * HANDICAP.get(points, 1) + STARTED
 
     def weights(self, points: int) -> int:
