@@ -320,7 +320,7 @@ cdef class Cut:
             job.grid[axis] = job.image.grid[axis] = ceil_div(job.out[axis], job.out_step[axis])
             job.pixels *= job.grid[axis]
         job.aside = job.n_phases > 1 or not self.phases.complete or job.last & WRITES_LAST != 0
-        job.streams = goes_past_caches(x_shape, y_shape, job.itemsize)
+        job.streams = goes_past_caches(size_of(x_shape) * job.itemsize, size_of(y_shape) * job.itemsize)
         return 0
 
     cdef int _flatten_pointwise(self, Job *job) except -1:
@@ -539,6 +539,11 @@ cdef void prepare_ways(Job *job, unsigned char *table, bint whole) noexcept:
     if 2 <= job.ways <= most:
         job.shuffle_table = table
         fc_shuffle_table(table, job.movers.unit, job.ways, job.itemsize, 0)
+
+
+cdef Py_ssize_t size_of(const Py_ssize_t *shape) noexcept nogil:
+    """Elements of an array of five axes."""
+    return shape[0] * shape[1] * shape[2] * shape[3] * shape[4]
 
 
 cdef Py_ssize_t aside_row(Py_ssize_t pixels, Py_ssize_t itemsize) noexcept nogil:

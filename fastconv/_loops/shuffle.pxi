@@ -44,7 +44,7 @@ def shuffle(x, y, Py_ssize_t itemsize, factors, int order, bint undo, Py_ssize_t
     job.itemsize, job.undo, job.factor, job.width = itemsize, undo, fw, line // itemsize
     job.next_way, next_channel = (channels * plane, plane) if order else (plane, fd * fh * fw * plane)
     job.piece = STREAM_BYTES // fw // LINE * LINE // itemsize   # of whole lines of coarse, if there is room for one
-    job.streams = job.piece > 0 and x.nbytes + y.nbytes >= streamed_from
+    job.streams = job.piece > 0 and goes_past_caches(x.nbytes, y.nbytes)
     if not job.streams:
         job.piece = max(1, PIECE_BYTES // (fw * itemsize))
     job.piece = min(job.width, job.piece)
@@ -68,30 +68,28 @@ def shuffle(x, y, Py_ssize_t itemsize, factors, int order, bint undo, Py_ssize_t
 cdef void shuffle_item(void *pointer, Py_ssize_t item, Py_ssize_t worker) noexcept nogil:
     """Pieces in the order of fine, found by counting: the divisions of an index take as long as moving a short row."""
     cdef const Shuffle *job = <const Shuffle *>pointer
-    cdef Py_ssize_t first = item * job.pieces_per_item, number = first, axis, count, size, ready = 0
+    cdef Py_ssize_t first = item * job.pieces_per_item, number = first, axis, count, ready = 0
     cdef Py_ssize_t[7] at
     cdef char *coarse = job.coarse
     cdef char *fine
     cdef char[2112] room                            # STREAM_BYTES and a cache line
-    cdef char *built = line_start(room) if job.streams else NULL
+    cdef char *built = line_start(room)
     for axis in range(AXES):
         at[axis], number = number % job.count[axis], number // job.count[axis]
         coarse += at[axis] * job.step[axis]
     fine = job.fine + (first // job.count[0] * job.width + at[0] * job.piece) * job.factor * job.itemsize
     for number in range(min(job.pieces_per_item, job.pieces - first)):
         count = min(job.piece, job.width - at[0] * job.piece)
-        size = count * job.factor * job.itemsize
-        if job.undo:
-            unshuffle_piece(job, coarse, fine, count, built)
-        elif built:
-            if ready + size > STREAM_BYTES:
+        if not job.streams:
+            fine += shuffle_piece(job, coarse, fine, count)
+        elif job.undo:
+            fine += unshuffle_past(job, coarse, fine, count, built)
+        else:
+            if ready + job.piece * job.factor * job.itemsize > STREAM_BYTES:
                 job.movers.stream(fine - ready, built, ready)
                 ready = 0
-            shuffle_piece(job, coarse, built + ready, count)
-            ready += size
-        else:
-            shuffle_piece(job, coarse, fine, count)
-        fine += size
+            ready += shuffle_piece(job, coarse, built + ready, count)
+            fine += count * job.factor * job.itemsize
         for axis in range(AXES):
             at[axis] += 1
             coarse += job.step[axis]
@@ -103,44 +101,36 @@ cdef void shuffle_item(void *pointer, Py_ssize_t item, Py_ssize_t worker) noexce
         job.movers.stream(fine - ready, built, ready)
 
 
-cdef inline void shuffle_piece(const Shuffle *job, const char *coarse, char *fine, Py_ssize_t count) noexcept nogil:
-    """A piece of a row of fine from `factor` pieces of coarse, FC_MAX_WAYS at a time."""
-    cdef const_pointer[16] ways
+cdef inline Py_ssize_t shuffle_piece(const Shuffle *job, char *coarse, char *fine, Py_ssize_t count) noexcept nogil:
+    """A piece of a row of fine, which is `factor` pieces of coarse, FC_MAX_WAYS at a time. Returns its bytes."""
+    cdef void_pointer[16] ways
     cdef Py_ssize_t factor = job.factor, itemsize = job.itemsize, j0 = 0, j, n
-    if factor == 1:
-        memcpy(fine, coarse, count * itemsize)
-        return
     while j0 < factor:
         n = min(<Py_ssize_t>FC_MAX_WAYS, factor - j0)
         for j in range(n):
             ways[j] = coarse
             coarse += job.next_way
-        job.movers.interleave(fine + j0 * itemsize, ways, n, factor, count, itemsize, job.table)
+        if factor == 1:
+            memcpy(ways[0] if job.undo else fine, fine if job.undo else ways[0], count * itemsize)
+        elif job.undo:
+            job.movers.deinterleave(ways, fine + j0 * itemsize, n, factor, count, itemsize, job.table)
+        else:
+            job.movers.interleave(fine + j0 * itemsize, <const void *const *>ways, n, factor, count, itemsize,
+                                  job.table)
         j0 += n
+    return count * factor * itemsize
 
 
-cdef inline void unshuffle_piece(const Shuffle *job, char *coarse, const char *fine, Py_ssize_t count,
-                                 char *built) noexcept nogil:
-    """... and back: straight to coarse, or past the caches where there is room to build it."""
-    cdef void_pointer[16] ways
-    cdef Py_ssize_t factor = job.factor, itemsize = job.itemsize, size = count * itemsize, j0 = 0, j, n
-    cdef Py_ssize_t step = size if built else job.next_way
-    cdef char *to
-    if factor == 1:
-        memcpy(coarse, fine, size)
-        return
-    while j0 < factor:
-        n = min(<Py_ssize_t>FC_MAX_WAYS, factor - j0)
-        to = built if built else coarse
-        for j in range(n):
-            ways[j] = to
-            to += step
-        job.movers.deinterleave(ways, fine + j0 * itemsize, n, factor, count, itemsize, job.table)
-        if built:
-            for j in range(n):
-                job.movers.stream(coarse + j * job.next_way, ways[j], size)
-        coarse += n * job.next_way
-        j0 += n
+cdef Py_ssize_t unshuffle_past(const Shuffle *job, char *coarse, char *fine, Py_ssize_t count,
+                               char *built) noexcept nogil:
+    """The pieces of coarse of a piece of fine, built one behind the other and copied past the caches."""
+    cdef Shuffle near = job[0]
+    cdef Py_ssize_t j
+    near.next_way = count * job.itemsize
+    shuffle_piece(&near, built, fine, count)
+    for j in range(job.factor):
+        job.movers.stream(coarse + j * job.next_way, built + j * near.next_way, near.next_way)
+    return count * job.factor * job.itemsize
 
 
 # ---------------------------------------------------------------------------------------------- channels last

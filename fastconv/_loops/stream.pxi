@@ -13,7 +13,7 @@ cdef Py_ssize_t streamed_from
 
 
 def stream_from(Py_ssize_t size):
-    """Copy outputs past the caches where they and the input have this many bytes; returns what was set before."""
+    """Copy outputs past the caches where input and two outputs have this many bytes; returns what was set before."""
     global streamed_from
     before, streamed_from = streamed_from, size
     return before
@@ -28,13 +28,9 @@ cdef char *line_start(char *room) noexcept nogil:
     return room + (-<uintptr_t>room & 63)
 
 
-cdef bint goes_past_caches(const Py_ssize_t *x_shape, const Py_ssize_t *y_shape, Py_ssize_t itemsize) noexcept nogil:
-    """Are input and output of a call, of five axes each, too much for L3?"""
-    cdef Py_ssize_t x = itemsize, y = itemsize, axis
-    for axis in range(5):
-        x *= x_shape[axis]
-        y *= y_shape[axis]
-    return x + y >= streamed_from
+cdef bint goes_past_caches(Py_ssize_t input_bytes, Py_ssize_t output_bytes) noexcept nogil:
+    """Twice the output: a caller mostly holds the one before while the next is made."""
+    return input_bytes + 2 * output_bytes >= streamed_from
 
 
 cdef bint filters_streaming(const Job *job) noexcept nogil:

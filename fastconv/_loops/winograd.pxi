@@ -401,7 +401,7 @@ cdef class Winograd:
         memset(job.bad, 0, job.images)
         if job.aside_at:
             self._aim_store(&store, &job, y.shape)
-            store.streams = x.nbytes + y.nbytes >= streamed_from
+            store.streams = goes_past_caches(x.nbytes, y.nbytes)
             prepare_ways(&store, <unsigned char *>job.scratch + bytes_of_threads, job.panels == 1)
             job.store = &store
         try:
