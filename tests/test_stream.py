@@ -101,6 +101,14 @@ def test_filters(name, dtype, end, isa, rng, streams):
     same_both_ways(lambda y: layer(x, residual=residual, out=y), shape, dtype, streams)
 
 
+def test_filters_have_room_to_build_rows(isa, streams):
+    """Eight of them. That they go past the caches shows in nothing else."""
+    layer = fastconv.Conv2d(np.ones((3, 1, 3, 3), np.float32), padding=1, groups=3)
+    past = layer.describe((1, 3, 50, 96))["workspace_bytes"]
+    streams()
+    assert past - layer.describe((1, 3, 50, 96))["workspace_bytes"] == 8 * 96 * 4
+
+
 def test_filters_of_several_channels(isa, rng, streams):
     x, w = rng.standard_normal((1, 3, 30, 40)), rng.standard_normal((1, 3, 3, 3))
     layer = fastconv.Conv2d(w, None, padding=1, algorithm="direct")

@@ -19,7 +19,7 @@ def stream_from(Py_ssize_t size):
     return before
 
 
-# Five eighths of L3, from where on it pays on a Zen 4 (docs/performance.md), or never where the CPU does not say.
+# Five eighths of L3, from where on it pays on a Zen 4 (docs/performance.md); never where the CPU does not say.
 stream_from(fc_l3_bytes() * 5 // 8 or 1 << 62)
 
 
