@@ -142,7 +142,7 @@ def test_sub_pixel(isa, rng, streams):
 
 
 def test_where_it_begins(streams):
-    """Five eighths of L3, which is between one and some hundred megabytes; never where its size is not known."""
+    """Five eighths of L3, which is between one and some hundred megabytes; never where the CPU is not an AMD."""
     streams()
     least = _core.stream_from(0)
     assert least == 1 << 62 or 1 << 19 < least < 1 << 30

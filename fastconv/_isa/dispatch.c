@@ -45,17 +45,14 @@ const fc_isa *fc_isa_table(int index) {
     return t;
 }
 
-/* Intel lists its caches in leaf 4, AMD in 0x8000001d, in one form. sysconf(3) says 320 MiB of a Zen 4, whose cores see
- * 32. */
-fc_index fc_l3_bytes(void) {
+/* AMD lists its caches in leaf 0x8000001d. sysconf(3) says 320 MiB of a Zen 4, whose cores see 32. Intel's leaf 4 would
+ * say the same of its own, but is not asked: stores past the caches were slower there (docs/performance.md). */
+fc_index fc_amd_l3_bytes(void) {
 #if defined(__x86_64__)
-    const unsigned leaves[] = {4, 0x8000001d};
-    for (int i = 0; i < 2; i++) {
-        unsigned a, b, c, d;
-        for (unsigned cache = 0; __get_cpuid_count(leaves[i], cache, &a, &b, &c, &d) && (a & 31); cache++)
-            if ((a >> 5 & 7) == 3)
-                return ((fc_index)(b >> 22) + 1) * ((b >> 12 & 1023) + 1) * ((b & 4095) + 1) * ((fc_index)c + 1);
-    }
+    unsigned a, b, c, d;
+    for (unsigned cache = 0; __get_cpuid_count(0x8000001d, cache, &a, &b, &c, &d) && (a & 31); cache++)
+        if ((a >> 5 & 7) == 3)
+            return ((fc_index)(b >> 22) + 1) * ((b >> 12 & 1023) + 1) * ((b & 4095) + 1) * ((fc_index)c + 1);
 #endif
     return 0;
 }

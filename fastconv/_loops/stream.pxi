@@ -7,7 +7,7 @@ activation is applied where filters are built; elsewhere outputs that are read a
 
 cdef enum:
     LINE = 64                   # bytes of a cache line
-    STREAM_BYTES = 2 << 10      # of an output that are built before they are copied. 8 KiB keep the reads waiting
+    STREAM_BYTES = 2 << 10      # of an output that are built before they are copied. 16 KiB keep the reads waiting
 
 cdef Py_ssize_t streamed_from
 
@@ -19,13 +19,13 @@ def stream_from(Py_ssize_t size):
     return before
 
 
-# Five eighths of L3, from where on it pays on a Zen 4 (docs/performance.md); never where the CPU does not say.
-stream_from(fc_l3_bytes() * 5 // 8 or 1 << 62)
+# Five eighths of L3, from where on it pays on a Zen 4; never on other makers' CPUs (docs/performance.md).
+stream_from(fc_amd_l3_bytes() * 5 // 8 or 1 << 62)
 
 
 cdef char *line_start(char *room) noexcept nogil:
     """The first start of a cache line."""
-    return room + (-<uintptr_t>room & 63)
+    return room + (-<uintptr_t>room & (LINE - 1))
 
 
 cdef bint goes_past_caches(Py_ssize_t input_bytes, Py_ssize_t output_bytes) noexcept nogil:
