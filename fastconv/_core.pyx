@@ -83,7 +83,7 @@ cdef enum:
     ITEM_ROWS = 512             # rows of weights of an item: 512 x FC_BLOCK_K floats are 512 KiB, half of a small L2
     PANEL_TILES = 4             # tiles that are packed at once: 147 KiB for FC_BLOCK_K floats, read from L2 at no cost
     ITEM_TILES = 16             # tiles of pixels of an item
-    LAST_WAYS = 8               # elements side by side, channels last: of more, squares are turned
+    LAST_WAYS = 9               # elements side by side, channels last: of more, squares are turned
     TURN_TABLE = LAST_WAYS * LAST_WAYS * 64
     OUTPUT_BYTES = 1 << 20      # the part of an output that is built aside before it is interleaved
     FILTERED_BYTES = 4 << 20    # images that a filter reads in place; larger ones come from memory, best along rows

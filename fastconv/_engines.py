@@ -154,17 +154,18 @@ def run_last(
     origin: tuple[int, ...],
     threads: int,
     end: End | None = None,
+    given: int = READS_LAST | WRITES_LAST,
 ) -> None:
     """Run an engine on images whose channels lie side by side; turn into planes what it cannot take that way.
 
-    One channel lies the same either way.
+    One channel lies the same either way. `given` says which of the two images lies so.
     """
-    last = engine.last
+    last = engine.last & given
     if x.shape[1] == 1 and (x.strides[4] == x.itemsize or x.shape[4] == 1):
         last &= ~READS_LAST
-    elif not last & READS_LAST:
+    elif given & ~last & READS_LAST:
         x = _planes(x, threads)
-    if y.shape[1] == 1 or last & WRITES_LAST:
+    if y.shape[1] == 1 or not given & ~last & WRITES_LAST:
         engine.run(x, y, origin, threads, last if y.shape[1] > 1 else last & ~WRITES_LAST, end)
     else:
         planes = np.empty(y.shape, y.dtype)
@@ -228,12 +229,12 @@ class OrDirect:
     overflow within. The direct sum says what the output is.
     """
 
-    __slots__ = ("_direct", "_engine", "_pack")
+    __slots__ = ("_direct", "_engine", "_pack", "last")
     finite = True
-    last = READS_LAST | WRITES_LAST
 
     def __init__(self, engine: _core.Winograd, pack: Callable[[], _core.Engine]) -> None:
         self._engine = engine
+        self.last = engine.last
         self._pack = pack
         self._direct: _core.Engine | None = None
 
@@ -248,9 +249,8 @@ class OrDirect:
     ) -> None:
         for i in self._engine.run(x, y, origin, threads, last, end):
             self._direct = self._direct or self._pack()
-            run = partial(run_last, self._direct) if last else self._direct.run
             image = slice(i, i + 1)
-            run(x[image], y[image], origin, threads, end=end and part_of(end, image))
+            run_last(self._direct, x[image], y[image], origin, threads, end and part_of(end, image), last)
 
     def describe(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...], threads: int) -> dict[str, Any]:
         return self._engine.describe(x_shape, y_shape, threads)

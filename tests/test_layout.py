@@ -41,6 +41,7 @@ LAYERS = {
     ),
     "panels, 3-D": ("conv", (1, 5, 4, 5, 19), (8, 5, 3, 3, 3), {"padding": 1}),
     "groups": ("conv", (2, 12, 8, 11), (16, 6, 3, 3), {"padding": 1, "groups": 2}),
+    "groups of a line": ("conv", (2, 12, 8, 11), (40, 6, 3, 3), {"padding": 1, "groups": 2}),
     "1x1": ("conv", (2, 33, 7, 9), (40, 33, 1, 1), {}),
     "1x1, few outputs": ("conv", (2, 33, 7, 9), (5, 33, 1, 1), {}),
     "strips": ("conv", (1, 3, 11, 70), (16, 3, 3, 3), {"padding": 1}),
@@ -66,6 +67,13 @@ LAYERS = {
     "fourier": ("conv", (2, 2, 50, 43), (1, 2, 31, 31), {"padding": 15}),
     "transposed": ("conv_transpose", (2, 9, 5, 17), (9, 21, 3, 3), {"padding": 1, "stride": 2, "algorithm": "direct"}),
     "transposed, winograd": ("conv_transpose", (1, 32, 18, 20), (32, 24, 4, 4), {"padding": 1, "stride": 2}),
+    "transposed, winograd, 64 phases": (
+        "conv_transpose",
+        (2, 21, 9, 10),
+        (21, 21, 16, 16),
+        {"padding": 4, "stride": 8},
+    ),
+    "transposed, groups": ("conv_transpose", (2, 21, 6, 7), (21, 1, 8, 8), {"padding": 2, "stride": 4, "groups": 21}),
     "transposed, holes": ("conv_transpose", (2, 6, 5, 7), (6, 9, 2, 2), {"stride": 3}),
     "transposed, taps first": ("conv_transpose", (1, 64, 8, 9), (64, 3, 4, 4), {"padding": 1, "stride": 2}),
     "transposed, 17 phases": ("conv_transpose", (1, 6, 9), (6, 8, 17), {"stride": 17}),
@@ -121,7 +129,7 @@ def test_other_dtypes(name, isa):
         np.testing.assert_array_equal(got, to_last(make()(x.astype(dtype))))
 
 
-@pytest.mark.parametrize("name", ["winograd", "transposed, winograd", "fourier"])
+@pytest.mark.parametrize("name", ["winograd", "transposed, winograd", "transposed, winograd, 64 phases", "fourier"])
 def test_a_nan_stays_where_it_is(name, isa):
     make, axes, x = operators(name)
     x[0, 0, 3, 4] = np.nan

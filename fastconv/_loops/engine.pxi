@@ -646,7 +646,9 @@ cdef class Engine(Runner):
         cdef Lent lent
         cdef Py_ssize_t size = cut.bias_bytes + cut.weight_bytes
         self.once = once
-        self.cut, self.last = cut, WRITES_LAST
+        self.cut, self.last = cut, 0
+        if writes_lines(cut.template.outputs, cut.template.outputs * cut.template.groups, cut.template.itemsize):
+            self.last |= WRITES_LAST
         # An image is turned once, not for each tap; strips read every pixel once, but know no padding but zeros.
         if cut.phases.pointwise or (cut.template.strips and cut.template.border == ZEROS):
             self.last |= READS_LAST

@@ -167,7 +167,6 @@ cdef class Winograd:
         cdef TileJob *job = &self.template
         cdef Py_ssize_t p
         self.phases, self.isa, self.dtype, self.finite = phases, isa.name.decode(), str(weight.dtype), True
-        self.last = READS_LAST | WRITES_LAST
         job.kernels, job.lanes, job.border = &isa.f32, isa.f32.lanes, phases.border
         job.channels, job.outputs, job.groups = in_channels, out_channels, groups
         job.channel_blocks = ceil_div(in_channels, job.lanes)
@@ -178,6 +177,9 @@ cdef class Winograd:
         self._set_sources(rows, columns)
         self._set_groups()
         self._set_store(isa)
+        self.last = READS_LAST
+        if writes_lines(min(job.panel_outputs, out_channels), out_channels * groups, sizeof(float)):
+            self.last |= WRITES_LAST
         self.algorithm = f"winograd F({job.h.outputs}x{job.w.outputs}, {job.h.taps}x{job.w.taps})"
         if job.n_sources > 1:
             self.algorithm += f" of {job.n_sources} interleaved parts"
