@@ -39,6 +39,7 @@ WORKSPACE = 12 << 20  # bytes of a thread: a run of tiles has as many as the dil
 # turning takes the time of half-empty vectors at 28 outputs; with eight, a gemm tile is mostly empty at any length.
 SHORT_ROWS = {1: 28, 2: 56, 4: 56, 8: 2**40}
 LARGE_KERNELS, SHORT_ROW_OF_8 = range(25, 50), 56  # the same for one channel, of so many taps and vectors of 8 lanes
+SHORT_ROW_OF_SECONDS = 14  # and where the filter reads every second pixel; one less up to 3x3 taps
 
 MOST_SKIPPED = 2  # stride of a row whose outputs are all computed, where lanes are pixels and channels
 WASTED_LANES = 1.15  # of vectors of channels, from which on pixels share them
@@ -186,7 +187,15 @@ def _lanes_of_channels(
     short = SHORT_ROWS[inputs]
     if inputs == 1 and lanes == 8 and prod(operator.kernel) in LARGE_KERNELS:
         short = SHORT_ROW_OF_8
+    if inputs == 1 and _reads_every_second(operator):
+        short = SHORT_ROW_OF_SECONDS - (prod(operator.kernel) <= 9)
     return last or (size is not None and operator.output(size, None)[0][-1] <= short)
+
+
+def _reads_every_second(operator: Convolution) -> bool:
+    """Tell whether a filter of one channel can pick its pixels from the image itself (filters_in_place of the core)."""
+    step, dilation, mode = operator.stride, operator.dilation, operator.padding_mode
+    return len(step) == 2 and set(step) == {2} and operator.kernel[0] > 1 and dilation[0] == 1 and mode == "zeros"
 
 
 def _pixels_in_lanes(operator: Convolution | TransposedConvolution, size: tuple[int, ...] | None, lanes: int) -> int:

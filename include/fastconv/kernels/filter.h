@@ -17,12 +17,13 @@
  * A tile of rows x vectors stays in registers. Each vector of pixels is loaded once for all rows that see it, which
  * makes the loads of a 3x3 kernel with 8 rows 30 for 72 multiply-adds; unaligned, as most of them are, they cost two
  * each. To know which rows see a vector the code must know the number of taps: it takes up to FC_FILTER_TAPS of a
- * column of the kernel at a time.
+ * column of the kernel at a time. Where every second pixel is picked, two columns beside each other share their loads.
  *
  * The products of an output are summed in one register in the order: source, taps i in parts, j, i within the part.
  * That is the same for all tiles.
  */
 #define FC_FILTER_TAPS 4
+#define FC_SECONDS (3 * 2 + FC_FILTER_TAPS) /* rows of pixels of a tile of 4 rows */
 
 static const real FC_WORD(no_row)[8 * V_LANES]; /* zeros, for the rows above and below an image */
 
@@ -38,14 +39,30 @@ FC_INLINE v_t FC_WORD(filter_pixels)(const int both, const int masked, const rea
     return masked ? v_load_m(p, mask[0]) : v_load_once(p);
 }
 
+/* The columns of a pair: the second one sees the pixels between those that the first one sees. They are loaded once, and
+ * the second's wait on the stack, in L1 and aligned: the order of the sum is that of single columns. */
+#define FC_FIRST 1
+#define FC_SECOND 2
+
+FC_INLINE v_t FC_WORD(filter_pair)(const int masked, const real *p, const m_t *mask, v_t *second) {
+    const v_t low = masked ? v_load_m(p, mask[0]) : v_load(p);
+    const v_t high = masked ? v_load_m(p + V_LANES, mask[1]) : v_load(p + V_LANES);
+    *second = v_pair_mixed(low, high, 1);
+    return v_pair_mixed(low, high, 0);
+}
+
+FC_INLINE int FC_WORD(is_pair)(const fc_filter *f, fc_index j) {
+    return j + 1 < f->taps_w && f->tap[j + 1] == f->tap[j] + 1;
+}
+
 /* The columns of the image that the taps of one column of the kernel see, as masks. */
 FC_INLINE void FC_WORD(filter_masks)(const int vectors, const int across, const fc_filter *f, fc_index column,
-                                     fc_index tap, m_t mask[8][2]) {
+                                     fc_index tap, const int pair, m_t mask[8][2]) {
     FC_UNROLL
     for (int v = 0; v < vectors; v++) {
         FC_UNROLL
         for (int i = 0; i < across; i++) {
-            const fc_index first = (column + v * V_LANES) * across + i * (V_LANES - 1);
+            const fc_index first = (column + v * V_LANES) * across + i * (V_LANES - !pair);
             mask[v][i] = v_mask(FC_WORD(inside)(first + tap - f->lo, 1, f->hi - f->lo, V_LANES));
         }
     }
@@ -54,8 +71,9 @@ FC_INLINE void FC_WORD(filter_masks)(const int vectors, const int across, const 
 /* Adds the products of `taps` taps of one column of the kernel, from the pixels of the first one on, which is `above`
  * rows below the top. */
 FC_INLINE void FC_WORD(filter_taps)(const int rows, const int vectors, const int stride, const int edges,
-                                    const int taps, const fc_filter *f, fc_index row, fc_index above, const real *from,
-                                    const real *w, m_t mask[8][2], v_t acc[8][8]) {
+                                    const int taps, const int pair, const fc_filter *f, fc_index row, fc_index above,
+                                    const real *from, const real *w, m_t mask[8][2], v_t seconds[FC_SECONDS][2],
+                                    v_t acc[8][8]) {
     const int both = stride == FC_BOTH, down = both ? 2 : stride, across = both ? 2 : 1;
     const fc_index x_row = f->x_row, below = f->step * x_row;
     v_t weight[FC_FILTER_TAPS];
@@ -80,7 +98,12 @@ FC_INLINE void FC_WORD(filter_taps)(const int rows, const int vectors, const int
         const real *seen = outside ? FC_WORD(no_row) : from;
         FC_UNROLL
         for (int v = 0; v < vectors; v++) {
-            const v_t pixels = FC_WORD(filter_pixels)(both, edges, seen + v * V_LANES * across, mask[v]);
+            const real *p = seen + v * V_LANES * across;
+            v_t pixels;
+            if (pair == FC_FIRST)
+                pixels = FC_WORD(filter_pair)(edges, p, mask[v], &seconds[at][v]);
+            else
+                pixels = pair == FC_SECOND ? seconds[at][v] : FC_WORD(filter_pixels)(both, edges, p, mask[v]);
             FC_UNROLL
             for (int i = 0; i < taps; i++) {
                 const int r = at >= i ? (at - i) / (down ? down : 1) : rows;
@@ -94,14 +117,24 @@ FC_INLINE void FC_WORD(filter_taps)(const int rows, const int vectors, const int
 FC_INLINE void FC_WORD(filter_sums)(const int rows, const int vectors, const int stride, const int edges,
                                     const fc_filter *f, fc_index row, fc_index column, const real *x, v_t acc[8][8]) {
     m_t mask[8][2];
+    v_t seconds[FC_SECONDS][2];
     for (fc_index s = 0; s < f->sources; s++) {
         const real *from = x + f->x_at[s], *w = (const real *)f->w + f->w_at[s];
         for (fc_index i = 0, taps; i < f->taps_h; i += taps) {
             taps = f->taps_h - i == 5 ? 3 : FC_WORD(min)(f->taps_h - i, FC_FILTER_TAPS);
+#define FC_COLUMN(n, pair)                                                                                             \
+    FC_WORD(filter_taps)(rows, vectors, stride, edges, n, pair, f, row, i, from + f->tap[j], w + j * f->w_w, mask,     \
+                         seconds, acc)
 #define FC_TAPS(n)                                                                                                     \
     for (fc_index j = 0; j < f->taps_w; j++) {                                                                         \
-        if (edges) FC_WORD(filter_masks)(vectors, stride == FC_BOTH ? 2 : 1, f, column, f->tap[j], mask);              \
-        FC_WORD(filter_taps)(rows, vectors, stride, edges, n, f, row, i, from + f->tap[j], w + j * f->w_w, mask, acc); \
+        const int pair = stride == FC_BOTH && FC_WORD(is_pair)(f, j);                                                  \
+        if (edges) FC_WORD(filter_masks)(vectors, stride == FC_BOTH ? 2 : 1, f, column, f->tap[j], pair, mask);        \
+        if (pair) {                                                                                                    \
+            FC_COLUMN(n, FC_FIRST);                                                                                    \
+            j++;                                                                                                       \
+            FC_COLUMN(n, FC_SECOND);                                                                                   \
+        } else                                                                                                         \
+            FC_COLUMN(n, 0);                                                                                           \
     }
             switch (taps) {
             case 1: FC_TAPS(1) break;
@@ -110,6 +143,7 @@ FC_INLINE void FC_WORD(filter_sums)(const int rows, const int vectors, const int
             default: FC_TAPS(4) break;
             }
 #undef FC_TAPS
+#undef FC_COLUMN
             from += taps * f->x_row;
             w += taps * f->w_h;
         }
@@ -130,10 +164,12 @@ FC_INLINE void FC_WORD(filter_tile)(const int rows, const int vectors, const int
     }
     if (three) {
         const real *from = x + f->x_at[0], *w = (const real *)f->w + f->w_at[0];
+        v_t seconds[FC_SECONDS][2];
         FC_UNROLL
         for (int j = 0; j < 3; j++) {
-            const real *pixels = from + f->tap[j], *weights = w + j * f->w_w;
-            FC_WORD(filter_taps)(rows, vectors, stride, edges, 3, f, row, 0, pixels, weights, masks[j], acc);
+            const int pair = stride == FC_BOTH && j < 2 ? FC_FIRST + j : 0;
+            FC_WORD(filter_taps)(rows, vectors, stride, edges, 3, pair, f, row, 0, from + f->tap[j], w + j * f->w_w,
+                                 masks[j], seconds, acc);
         }
     } else
         FC_WORD(filter_sums)(rows, vectors, stride, edges, f, row, column, x, acc);
@@ -163,10 +199,11 @@ FC_INLINE void FC_WORD(filter_tiles)(const int rows, const int vectors, const in
     for (; count > 0; count--, row += rows, x += x_step, y += y_step) {                                                \
         FC_WORD(filter_tile)(rows, vectors, stride, edges, three, rest, f, row, column, x, y, bias, masks);            \
     }
-    if (stride != FC_ANY && f->sources == 1 && f->taps_h == 3 && f->taps_w == 3) {
+    const int both = stride == FC_BOTH, three = f->sources == 1 && f->taps_h == 3 && f->taps_w == 3;
+    if (stride != FC_ANY && three && (!both || FC_WORD(is_pair)(f, 0))) {
         FC_UNROLL
         for (int j = 0; edges && j < 3; j++)
-            FC_WORD(filter_masks)(vectors, stride == FC_BOTH ? 2 : 1, f, column, f->tap[j], masks[j]);
+            FC_WORD(filter_masks)(vectors, 1 + both, f, column, f->tap[j], both && j == 0, masks[j]);
         FC_EACH(1)
     } else {
         FC_EACH(0)
@@ -313,4 +350,7 @@ static void FC_NAME(filter)(const fc_filter *f, const void *x, void *y, const vo
 #undef FC_TILES
 #undef FC_ANY
 #undef FC_BOTH
+#undef FC_FIRST
+#undef FC_SECOND
+#undef FC_SECONDS
 #undef FC_FILTER_TAPS

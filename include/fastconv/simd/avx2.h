@@ -114,6 +114,10 @@ FC_INLINE v_t v_even_mixed(v_t a, v_t b) {
     return _mm256_shuffle_pd(a, b, 10);
 #endif
 }
+FC_INLINE v_t v_pair_mixed(v_t a, v_t b, const int odd) { /* a0 a2 b0 b2 | a4 a6 b4 b6, or a1 a3 ... */
+    return odd ? FC_AVX(shuffle)(a, b, FC_IS_F32 ? _MM_SHUFFLE(3, 1, 3, 1) : 15)
+               : FC_AVX(shuffle)(a, b, FC_IS_F32 ? _MM_SHUFFLE(2, 0, 2, 0) : 0);
+}
 FC_INLINE v_t v_unmix(v_t v) { /* the middle halves of halves change places */
 #if FC_IS_F32
     return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(v), _MM_SHUFFLE(3, 1, 2, 0)));

@@ -92,6 +92,16 @@ FC_INLINE v_t v_even_mixed(v_t a, v_t b) { /* lanes of b count from V_LANES, and
 #endif
     return FC_AVX512(permutex2var)(a, from, b);
 }
+FC_INLINE v_t v_pair_mixed(v_t a, v_t b, const int odd) {
+#if FC_IS_F32
+    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i from = _mm512_add_epi32(even, _mm512_set1_epi32(odd));
+#else
+    const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
+    const __m512i from = _mm512_add_epi64(even, _mm512_set1_epi64(odd));
+#endif
+    return FC_AVX512(permutex2var)(a, from, b);
+}
 FC_INLINE v_t v_unmix(v_t v) { return v; }
 FC_INLINE void v_transpose(v_t *x) {
     v_t y[V_LANES];

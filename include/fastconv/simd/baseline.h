@@ -79,6 +79,11 @@ FC_INLINE v_t v_even_mixed(v_t a, v_t b) {
     for (int i = 0; i < V_LANES / 2; i++) v[i] = a[2 * i], v[V_LANES / 2 + i] = b[2 * i + 1];
     return v;
 }
+FC_INLINE v_t v_pair_mixed(v_t a, v_t b, const int odd) {
+    v_t v;
+    for (int i = 0; i < V_LANES / 2; i++) v[i] = a[2 * i + odd], v[V_LANES / 2 + i] = b[2 * i + odd];
+    return v;
+}
 FC_INLINE v_t v_unmix(v_t v) { return v; }
 FC_INLINE void v_transpose(v_t *x) {
     for (int i = 0; i < V_LANES; i++)

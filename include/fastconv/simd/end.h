@@ -25,6 +25,7 @@
 #undef v_zip_high
 #undef v_even
 #undef v_even_mixed
+#undef v_pair_mixed
 #undef v_unmix
 #undef v_transpose
 #undef V_LANES

@@ -23,6 +23,7 @@
  *   v_zip_low(a, b)        a0 b0 a1 b1 ..., V_LANES of it; v_zip_high(a, b) is the rest
  *   v_even(a, b)           with a = p[0..L) and b = p[L-1..2L-1): p[0], p[2], ... p[2L-2]
  *   v_even_mixed(a, b)     the same lanes in an order that takes fewer operations; v_unmix(v) puts them right
+ *   v_pair_mixed(a, b, odd)  with b = p[L..2L): the same, or, with odd = 1, p[1], p[3] ...; in the order of v_even_mixed
  * v_transpose(x)         the square of V_LANES vectors x[i]: entry j of vector i changes places with entry i of vector
  * j
  */
@@ -52,5 +53,6 @@
 #define v_zip_high FC_WORD(v_zip_high)
 #define v_even(a, b) v_unmix(v_even_mixed(a, b))
 #define v_even_mixed FC_WORD(v_even_mixed)
+#define v_pair_mixed FC_WORD(v_pair_mixed)
 #define v_unmix FC_WORD(v_unmix)
 #define v_transpose FC_WORD(v_transpose)
