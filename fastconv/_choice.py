@@ -37,12 +37,13 @@ WORKSPACE = 12 << 20  # bytes of a thread: a run of tiles has as many as the dil
 
 # Outputs of a row up to which it pays to turn pixels so that lanes are channels, by the channels of a group: with one,
 # turning takes the time of half-empty vectors at 28 outputs; with eight, a gemm tile is mostly empty at any length.
+# With vectors of 16 lanes, rows that fill most of one or two are not short: 16 and 28 outputs, not 20 or 24.
 SHORT_ROWS = {1: 28, 2: 56, 4: 56, 8: 2**40}
 LARGE_KERNELS, SHORT_ROW_OF_8 = range(25, 50), 56  # the same for one channel, of so many taps and vectors of 8 lanes
 SHORT_ROW_OF_SECONDS = 14  # and where the filter reads every second pixel; one less up to 3x3 taps
 
 MOST_SKIPPED = 2  # stride of a row whose outputs are all computed, where lanes are pixels and channels
-WASTED_LANES = 1.15  # of vectors of channels, from which on pixels share them
+WASTED_LANES = 1.15  # of vectors: of channels, from which on pixels share them; of a row's outputs, which is short then
 
 MAX_SUM = 256  # taps that are summed at a time
 NARROW_ROWS = 6  # up to this many outputs of a pixel, a gemm tile is mostly empty
@@ -189,7 +190,11 @@ def _lanes_of_channels(
         short = SHORT_ROW_OF_8
     if inputs == 1 and _reads_every_second(operator):
         short = SHORT_ROW_OF_SECONDS - (prod(operator.kernel) <= 9)
-    return last or (size is not None and operator.output(size, None)[0][-1] <= short)
+    if last or size is None:
+        return last
+    row = operator.output(size, None)[0][-1]
+    full = inputs == 1 and lanes > 8 and row >= lanes and -(-row // lanes) * lanes < WASTED_LANES * row
+    return row <= short and not full
 
 
 def _reads_every_second(operator: Convolution) -> bool:

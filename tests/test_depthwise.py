@@ -96,5 +96,19 @@ def test_what_is_chosen():
     assert colours.describe((1, 56, 56, 3))["algorithm"] == "depthwise, lanes of colours"
     few = colours.describe((1, 3, 1, 3))["algorithm"]  # a row of one pixel does not fill the lanes
     assert few != "depthwise, lanes of colours"
+    wide = fastconv._core.lanes() > 8
+    for row in (16, 28):  # fill most of wide vectors
+        expected = "direct" if wide else "depthwise"
+        square = fastconv.Conv2d(w, padding=1, groups=64).describe((1, 64, row, row))
+        assert square["algorithm"].startswith(expected)
+    for settings, row, expected in [
+        ({}, 29, "direct"),  # 15 outputs, of every second pixel
+        ({}, 25, "depthwise"),
+        ({"dilation": (2, 1)}, 35, "depthwise"),  # which cannot be picked from the image
+        ({"padding_mode": "reflect"}, 35, "depthwise"),
+        ({"stride": (1, 2)}, 35, "depthwise"),
+    ]:
+        strided = fastconv.Conv2d(w, groups=64, **{"padding": 1, "stride": 2, **settings})
+        assert strided.describe((1, 64, row, row))["algorithm"].startswith(expected)
     direct = fastconv.Conv2d(w, padding=1, groups=64, algorithm="direct")
     assert direct.describe((1, 64, 14, 14))["algorithm"].startswith("direct")
