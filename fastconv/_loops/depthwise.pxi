@@ -183,7 +183,8 @@ cdef void depthwise_band(void *pointer, Py_ssize_t number, Py_ssize_t worker) no
     cdef Py_ssize_t band = number % job.bands, block = number // job.bands % job.blocks, t, h
     cdef Py_ssize_t image = number // job.bands // job.blocks, lanes = job.lanes
     cdef Py_ssize_t first = job.rows * band, rows = min(job.rows, job.out_h - job.rows * band)
-    cdef Py_ssize_t channels = min(lanes, job.channels - block * lanes)
+    cdef Py_ssize_t channels = min(lanes, job.channels - block * lanes), column = lanes
+    cdef bint whole = job.last & WRITES_LAST and channels == lanes and not job.end.given
     cdef float *scratch = job.scratch + worker * job.scratch_size
     cdef float *out = scratch + job.out_at
     cdef Py_ssize_t *at = <Py_ssize_t *>(scratch + job.list_at)
@@ -195,10 +196,15 @@ cdef void depthwise_band(void *pointer, Py_ssize_t number, Py_ssize_t worker) no
         w_at[t] = t * job.group * lanes
     fill_band(job, scratch, image, block * lanes, channels, first * job.step_h + job.origin_h,
               (rows - 1) * job.step_h + job.span_h + 1)
+    if whole:       # vectors that lie in y as they are: nothing is turned or finished in L1
+        out = job.y + image * job.y_image + first * job.out_w * job.y_column + block * lanes
+        column = job.y_column
     for h in range(rows):
-        job.kernels.depthwise(out + h * job.out_w * lanes, lanes, job.out_w,
+        job.kernels.depthwise(out + h * job.out_w * column, column, job.out_w,
                               scratch + h * job.step_h * job.pitch * lanes, job.step_w * lanes, 1, job.group, job.taps,
                               at, job.weights + block * job.taps * job.group * lanes, 0, w_at, job.bias + block * lanes)
+    if whole:
+        return
     if job.end.given and job.end.residual is NULL:
         job.kernels.finish(1, rows * job.out_w * lanes, out, 0, NULL, 0, job.end.kind, job.end.slope)
     store_band(job, out, image, block * lanes, channels, first * job.out_w, rows * job.out_w)
