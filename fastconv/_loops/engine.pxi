@@ -447,15 +447,16 @@ cdef class Cut:
     cdef int _cut_strips(self, Job *job) except -1:
         """Blocks of output rows, or pieces of one, whose strip stays in L2, about, where taps are far apart."""
         cdef Py_ssize_t shares = job.images * job.groups * job.grid[0], budget = STRIP_BYTES, pixels
-        cdef Py_ssize_t wanted = 4 * job.threads if job.threads > 1 else 1, row, step
-        cdef bint narrow
+        cdef Py_ssize_t wanted = 4 * job.threads if job.threads > 1 else 1, row
+        cdef bint lines
         # One output of a few channels: the filter reads the image itself, and knows where it ends. A large one comes
-        # from memory, which is fast along long rows, and down those that two tiles of vectors of a cache line read.
+        # from memory, which is fast along long rows, and down short ones where a tile picks pixels from four lines.
         pixels = job.images * job.groups * job.channels * job.image.size[1] * job.image.size[2]
-        row, step = job.image.size[2] * job.itemsize, job.image.step[2]
-        narrow = step == 2 and row <= 8 * LINE == 8 * job.kernels.lanes * job.itemsize
+        row = job.image.size[2] * job.itemsize
+        lines = job.image.step[2] == 2 and job.kernels.lanes * job.itemsize == LINE
         job.filters_in_place = (job.outputs * job.n_phases == 1 and job.skip_dead and not job.last & READS_LAST
-                                and (pixels * job.itemsize <= step * FILTERED_BYTES or row >= PAGE or narrow)
+                                and (pixels * job.itemsize <= FILTERED_BYTES << lines or row >= PAGE
+                                     or (lines and row <= 8 * LINE))
                                 and self._picks_pixels(job) and job.reach.planes == 1
                                 and job.image.size[0] == job.grid[0] == 1
                                 and job.image.origin[0] + job.reach.plane_offset[0] == 0)
