@@ -646,10 +646,11 @@ cdef class Engine(Runner):
 
     def __cinit__(self, Cut cut, weight, bias, Py_ssize_t threads=1, bint once=False):
         cdef Lent lent
-        cdef Py_ssize_t size = cut.bias_bytes + cut.weight_bytes
+        cdef Py_ssize_t size = cut.bias_bytes + cut.weight_bytes, stored
         self.once = once
         self.cut, self.last = cut, 0
-        if writes_lines(cut.template.outputs, cut.template.outputs * cut.template.groups, cut.template.itemsize):
+        stored = cut.template.outputs * cut.template.itemsize
+        if writes_pixels(stored, stored * cut.template.groups, TURNED_BYTES):
             self.last |= WRITES_LAST
         # An image is turned once, not for each tap; strips read every pixel once, but know no padding but zeros.
         if cut.phases.pointwise or (cut.template.strips and cut.template.border == ZEROS):

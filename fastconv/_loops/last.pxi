@@ -10,14 +10,16 @@ cdef enum:                      # what of a call lies channels last; of an engin
     WRITES_LAST = 2
     TURN_PIXELS = 256           # of a piece of `turn`: some 16 KiB a side with 16 channels
     TURN_CHANNELS = 64
+    TURNED_BYTES = 64           # stored of a pixel at once, below which it is turned: in squares ...
+    MASKED_BYTES = 32           # ... or under a mask
 
 
-cdef bint writes_lines(Py_ssize_t outputs, Py_ssize_t channels, Py_ssize_t itemsize) noexcept nogil:
-    """Are the outputs of a pixel that are stored at once all its channels, or a cache line of them?
+cdef bint writes_pixels(Py_ssize_t stored, Py_ssize_t pixel, Py_ssize_t least) noexcept nogil:
+    """Are the bytes of a pixel that are stored at once all it has, or not less than a least number?
 
-    Fewer take 20 to 50 cycles each, whose line has to come first; planes turned at last take 4.
+    A few take 20 to 50 cycles a number, whose line has to come first; planes turned at last take 4 and more.
     """
-    return outputs == channels or outputs * itemsize >= LINE
+    return stored >= min(pixel, least)
 
 
 cdef Py_ssize_t pack_panel_last(const Job *job, const fc_image *image, const Packed *packed, const Block *block,

@@ -165,7 +165,7 @@ cdef class Winograd:
         from fastconv import _winograd
         cdef const fc_isa *isa = fc_isa_table(current_isa)
         cdef TileJob *job = &self.template
-        cdef Py_ssize_t p
+        cdef Py_ssize_t p, stored
         self.phases, self.isa, self.dtype, self.finite = phases, isa.name.decode(), str(weight.dtype), True
         job.kernels, job.lanes, job.border = &isa.f32, isa.f32.lanes, phases.border
         job.channels, job.outputs, job.groups = in_channels, out_channels, groups
@@ -178,7 +178,8 @@ cdef class Winograd:
         self._set_groups()
         self._set_store(isa)
         self.last = READS_LAST
-        if writes_lines(min(job.panel_outputs, out_channels), out_channels * groups, sizeof(float)):
+        stored = min(job.panel_outputs, out_channels) * sizeof(float)
+        if writes_pixels(stored, out_channels * groups * sizeof(float), MASKED_BYTES):
             self.last |= WRITES_LAST
         self.algorithm = f"winograd F({job.h.outputs}x{job.w.outputs}, {job.h.taps}x{job.w.taps})"
         if job.n_sources > 1:
