@@ -1,8 +1,8 @@
 """Images whose channels lie side by side (NHWC): pixels on their way into panels, outputs on their way to y.
 
 The sums are the same, entry for entry: only packing and storing differ, by transpositions in registers. Winograd's
-tiles have channels in their lanes anyway. What reads or writes planes alone (strips, transforms along h) has its image
-turned by `turn` before, or its output after.
+tiles have channels in their lanes anyway. What reads or writes planes alone (strips, transforms along h), or would
+write few bytes of a pixel at once, has its image turned by `turn` before, or its output after.
 """
 
 cdef enum:                      # what of a call lies channels last; of an engine, what it can take that way
