@@ -43,7 +43,8 @@ LARGE_KERNELS, SHORT_ROW_OF_8 = range(25, 50), 56  # the same for one channel, o
 SHORT_ROW_OF_SECONDS = 14  # and where the filter reads every second pixel; one less up to 3x3 taps
 
 MOST_SKIPPED = 2  # stride of a row whose outputs are all computed, where lanes are pixels and channels
-WASTED_LANES = 1.15  # of vectors: of channels, from which on pixels share them; of a row's outputs, which is short then
+# Of vectors of channels, from which on pixels share them; and of those of a row's outputs, from which on it is short.
+WASTED_LANES = 1.15
 
 MAX_SUM = 256  # taps that are summed at a time
 NARROW_ROWS = 6  # up to this many outputs of a pixel, a gemm tile is mostly empty

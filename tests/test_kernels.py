@@ -338,10 +338,10 @@ def test_filter(kernel, guard, rng, step, taps_h):
 @pytest.mark.parametrize("crop", [(0, 0, 0, 0), (1, 1, 1, 1), (3, 2, 5, 0), (0, 4, 0, 9), (9, 9, 40, 3), (30, 0, 0, 0)])
 def test_filter_of_an_image_without_padding(kernel, guard, rng, step, taps_h, crop):
     """The same bits as with zeros around it; rows and columns outside are never read."""
-    kernels = [[3], [0, 2, 4], [0, 1, 2], [4, 2, 0], [0, 1], [1, 3, 4], [0, 1, 2, 3, 4], [3, 2, 1]]
+    rows_of_taps = [[3], [0, 2, 4], [0, 1, 2], [4, 2, 0], [0, 1], [1, 3, 4], [0, 1, 2, 3, 4], [3, 2, 1]]
     sizes = product([1, 3, 8, 17, 26], tails(kernel.lanes, 10), [0, 2])
     for n, (rows, columns, other) in enumerate(sizes):
-        taps = kernels[(n // 2 + other) % len(kernels)]
+        taps = rows_of_taps[(n // 2 + other) % len(rows_of_taps)]
         x, w, _ = draw_filter(
             kernel, rng, rows, columns, step, taps_h, len(taps), lambda n: rng.standard_normal(n).astype(kernel.dtype)
         )
