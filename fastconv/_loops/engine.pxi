@@ -375,26 +375,28 @@ cdef class Cut:
 
     cdef int _cut_panels(self, Job *job) except -1:
         cdef Py_ssize_t columns = job.kernels.columns, shares = job.images * job.groups
-        cdef Py_ssize_t wanted = 4 * job.threads if job.threads > 1 else 1
+        cdef Py_ssize_t wanted = 4 * job.threads if job.threads > 1 else 1, room = OUTPUT_BYTES
         cdef Py_ssize_t tiles = 0, blocks = 0, i
         self._cut_columns(job)
         for i in range(job.spans):
             job.span[i].tiles = ceil_div(job.span[i].pixels, columns)
             tiles += job.span[i].tiles
         job.item_tiles = min(ITEM_TILES, tiles)
-        self._cut_units_of_items(job, ceil_div(job.outputs * job.n_phases, ITEM_ROWS))
+        self._cut_units_of_items(job, ceil_div(job.outputs * job.n_phases, ITEM_ROWS) if tiles > 1 else 1)
         while job.item_tiles > 1 and (shares * job.unit_ranges * ceil_div(tiles, job.item_tiles) < wanted
                                       or self._aside_bytes(job, job.item_tiles * columns) > OUTPUT_BYTES):
             job.item_tiles -= 1
+        if tiles == 1:
+            wanted, room = job.threads, OUTPUT_BYTES // 4
         while job.unit_ranges < job.units and (shares * job.unit_ranges * tiles < wanted
-                                               or self._aside_bytes(job, columns) > OUTPUT_BYTES):
+                                               or self._aside_bytes(job, min(columns, job.pixels)) > room):
             self._cut_units_of_items(job, job.unit_ranges + 1)
         for i in range(job.spans):
             # The same number of blocks for every thread: 98 tiles are 14 blocks of 7 for two, not 13 of up to 8.
             job.span[i].first_block, tiles = blocks, job.span[i].tiles
             blocks += min(tiles, ceil_div(ceil_div(tiles, job.item_tiles), job.threads) * job.threads)
         job.span[job.spans].first_block = job.blocks = blocks
-        job.item_pixels = job.item_tiles * columns
+        job.item_pixels = min(job.item_tiles * columns, job.pixels)
         # Several tiles at once where output rows are long: fewer, longer reads. Up to 8, if sums are short.
         job.panel_tiles = 1
         if job.image.grid[2] >= columns and job.spans == 1:

@@ -140,16 +140,15 @@ cdef void multiply_panels(const TileJob *job, const TileItem *item, Py_ssize_t p
     cdef const TileGroup *group
     for p in range(job.points):
         start, end = job.live[job.edge[p]], job.live_end[job.edge[p]]
-        k = start
-        while k < end:
-            for i in range(products):
-                group = job.group + i % job.n_groups
-                if not group.dead[p]:
-                    multiply_tiles(job, item, p, item.scratch + p * job.plane_v + k // lanes * a_block,
-                                   weights + (i * job.points + p) * job.plane_u + k * 2 * lanes,
-                                   sums + i * job.product_s + p * job.plane_s, min(job.block_k, end - k), k > start,
-                                   vectors_of(job, panel + i // job.n_groups, group))
-            k += job.block_k
+        for i in range(products):
+            group = job.group + i % job.n_groups
+            k = end if group.dead[p] else start
+            while k < end:
+                multiply_tiles(job, item, p, item.scratch + p * job.plane_v + k // lanes * a_block,
+                               weights + (i * job.points + p) * job.plane_u + k * 2 * lanes,
+                               sums + i * job.product_s + p * job.plane_s, min(job.block_k, end - k), k > start,
+                               vectors_of(job, panel + i // job.n_groups, group))
+                k += job.block_k
 
 
 cdef void transform_and_multiply(const TileJob *job, const TileItem *item, Py_ssize_t panel,
