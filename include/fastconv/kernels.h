@@ -217,6 +217,7 @@ int fc_isa_compiled(int index);        /* is there code for it in this build? */
 int fc_isa_usable(int index);          /* does this CPU run it, and does its OS save the registers? */
 const fc_isa *fc_isa_table(int index); /* 0 baseline, 1 avx2, 2 avx512 */
 const char *fc_isa_name(int index);
+int fc_isa_halves(int index);   /* does the CPU work on halves of its vectors, so that those take half the time? */
 fc_index fc_amd_l3_bytes(void); /* that this core shares with its neighbours; 0 where it is not an AMD */
 
 /* Entry `index` of a table by name ("f32_gemm") and address, for the kernel tests; 0 behind the last. */

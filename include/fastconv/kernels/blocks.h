@@ -25,15 +25,12 @@ static void FC_NAME(pack_block)(void *block, const void *rows, fc_index channel,
             for (fc_index i = 0; i < n; i++) v_store(to + i * V_LANES, v_zero());
         } else {
             const real *at = from + first + p;
-            if (channels == V_LANES) {
-                FC_UNROLL
-                for (int i = 0; i < V_LANES; i++) x[i] = v_load_m(at + i * channel, mask);
-            } else {
-                FC_UNROLL
-                for (int i = 0; i < V_LANES; i++) x[i] = i < channels ? v_load_m(at + i * channel, mask) : v_zero();
-            }
             FC_UNROLL
-            for (int i = 0; i < V_LANES; i++) FC_PREFETCH(at + i * channel + width); /* the row below, likely: 3% */
+            for (int i = 0; i < V_LANES; i++) {
+                FC_PREFETCH(at + width); /* the row below, likely: 3% */
+                x[i] = i < channels ? v_load_m(at, mask) : v_zero();
+                FC_NEXT_ROW(at, channel);
+            }
             v_transpose(x);
             if (n == V_LANES) {
                 FC_UNROLL
@@ -62,13 +59,19 @@ static void FC_NAME(unpack_block)(void *rows, fc_index channel, fc_index channel
             for (int i = 0; i < V_LANES; i++) x[i] = i < n ? v_load(from + i * V_LANES) : v_zero();
         }
         v_transpose(x);
+        real *row = to;
         if (n == V_LANES && channels == V_LANES) {
             FC_UNROLL
-            for (int i = 0; i < V_LANES; i++) v_store(to + i * channel, x[i]);
+            for (int i = 0; i < V_LANES; i++) {
+                v_store(row, x[i]);
+                FC_NEXT_ROW(row, channel);
+            }
         } else {
             FC_UNROLL
-            for (int i = 0; i < V_LANES; i++)
-                if (i < channels) v_store_first(to + i * channel, n, x[i]);
+            for (int i = 0; i < V_LANES; i++) {
+                if (i < channels) v_store_first(row, n, x[i]);
+                FC_NEXT_ROW(row, channel);
+            }
         }
         to += V_LANES;
         from += V_LANES * V_LANES;

@@ -31,11 +31,13 @@ FC_INLINE void FC_WORD(tile)(const int rows, const int vectors, fc_index columns
                              fc_index n_runs, const real *b, const fc_index *b_row, real *c, fc_index c_stride,
                              const real *bias) {
     v_t acc[FC_ROWS][4], x[4];
+    real *out = c;
     FC_UNROLL
     for (int r = 0; r < rows; r++) {
         FC_UNROLL
         for (int v = 0; v < vectors; v++) acc[r][v] = v_zero();
-        FC_WORD(prefetch_row)(c + r * c_stride, vectors);
+        FC_WORD(prefetch_row)(out, vectors);
+        FC_NEXT_ROW(out, c_stride);
     }
     for (fc_index i = 0; i < n_runs; i++) {
         const real *w = a + runs[i].first * rows;
@@ -66,9 +68,9 @@ FC_INLINE void FC_WORD(tile)(const int rows, const int vectors, fc_index columns
     const int whole = columns == (fc_index)vectors * V_LANES;
     const fc_index rest = columns - (vectors - 1) * V_LANES;
     const m_t last = v_mask(((uint32_t)1 << rest) - 1);
+    out = c;
     FC_UNROLL
     for (int r = 0; r < rows; r++) {
-        real *out = c + r * c_stride;
         FC_UNROLL
         for (int v = 0; v < vectors; v++) {
             const int cut = v == vectors - 1 && !whole;
@@ -80,6 +82,7 @@ FC_INLINE void FC_WORD(tile)(const int rows, const int vectors, fc_index columns
             else
                 v_store(p, sum);
         }
+        FC_NEXT_ROW(out, c_stride);
     }
 }
 

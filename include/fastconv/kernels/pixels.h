@@ -20,10 +20,12 @@ FC_INLINE void FC_WORD(pixel_tile)(const int rows, const int vectors, fc_index c
                                    const real *bias) {
     v_t acc[FC_ROWS][2];
     const fc_index two = 2 * a_row, three = 3 * a_row; /* four rows share a pointer: registers are few */
+    const real *next = c + rows * c_row;               /* of the next tile */
     FC_UNROLL
     for (int r = 0; r < rows; r++) {
         acc[r][0] = acc[r][1] = v_zero();
-        FC_WORD(prefetch_row)(c + (r + rows) * c_row, vectors); /* of the next tile */
+        FC_WORD(prefetch_row)(next, vectors);
+        FC_NEXT_ROW(next, c_row);
     }
     for (fc_index i = 0; i < n_runs; i++) {
         const real *x[(FC_ROWS + 3) / 4];
@@ -55,7 +57,7 @@ FC_INLINE void FC_WORD(pixel_tile)(const int rows, const int vectors, fc_index c
         FC_UNROLL
         for (int v = 0; v < vectors; v++) {
             const int cut = v == vectors - 1 && !whole;
-            real *p = c + r * c_row + v * V_LANES;
+            real *p = c + v * V_LANES;
             const real *from = bias ? bias + v * V_LANES : p;
             const v_t sum = v_add(cut ? v_load_m(from, last) : v_load(from), acc[r][v]);
             if (cut)
@@ -63,6 +65,7 @@ FC_INLINE void FC_WORD(pixel_tile)(const int rows, const int vectors, fc_index c
             else
                 v_store(p, sum);
         }
+        FC_NEXT_ROW(c, c_row);
     }
 }
 

@@ -17,11 +17,16 @@ FC_INLINE void FC_WORD(transpose_edge)(real *to, fc_index to_row, const real *fr
     const m_t read = FC_WORD(some_lanes)(columns);
     v_t x[V_LANES];
     FC_UNROLL
-    for (int i = 0; i < V_LANES; i++) x[i] = i < rows ? v_load_m(from + i * from_row, read) : v_zero();
+    for (int i = 0; i < V_LANES; i++) {
+        x[i] = i < rows ? v_load_m(from, read) : v_zero();
+        FC_NEXT_ROW(from, from_row);
+    }
     v_transpose(x);
     FC_UNROLL
-    for (int j = 0; j < V_LANES; j++)
-        if (j < columns) v_store_first(to + j * to_row, rows, x[j]);
+    for (int j = 0; j < V_LANES; j++) {
+        if (j < columns) v_store_first(to, rows, x[j]);
+        FC_NEXT_ROW(to, to_row);
+    }
 }
 
 static void FC_NAME(transpose)(void *to, fc_index to_row, const void *from, fc_index from_row, fc_index rows,
@@ -39,12 +44,16 @@ static void FC_NAME(transpose)(void *to, fc_index to_row, const void *from, fc_i
             FC_UNROLL
             for (int n = 0; n < V_LANES; n++) {
                 /* Rows of weights are read 144 numbers at a time: what comes after those. */
-                FC_PREFETCH(source + n * from_row + 160);
-                x[n] = v_load(source + n * from_row);
+                FC_PREFETCH(source + 160);
+                x[n] = v_load(source);
+                FC_NEXT_ROW(source, from_row);
             }
             v_transpose(x);
             FC_UNROLL
-            for (int n = 0; n < V_LANES; n++) v_store(target + n * to_row, x[n]);
+            for (int n = 0; n < V_LANES; n++) {
+                v_store(target, x[n]);
+                FC_NEXT_ROW(target, to_row);
+            }
         }
     }
 }

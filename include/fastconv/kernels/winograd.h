@@ -93,20 +93,30 @@ FC_INLINE void FC_WORD(input_tile)(const int n_h, const int n_w, const real *tab
     v_t d[FC_WORD(most_points)], t[FC_WORD(most_points)];
     real rows[FC_WORD(most_points) * FC_WORD(most_points) * V_LANES];
     const int reads_h = n_h == 3 ? 2 : n_h, reads_w = n_w == 3 ? 2 : n_w;
+    const fc_index to_next = n_h == 1 ? v_plane : V_LANES;
     for (int i = 0; i < reads_h; i++) {
+        const real *from = x + i * x_row;
+        real *to = n_h == 1 ? v : rows + i * n_w * V_LANES;
         FC_UNROLL
-        for (int j = 0; j < reads_w; j++) d[j] = v_load(x + i * x_row + j * x_column);
+        for (int j = 0; j < reads_w; j++) {
+            d[j] = v_load(from);
+            FC_NEXT_ROW(from, x_column);
+        }
         FC_WORD(input_axis)(n_w, table, d, t);
         FC_UNROLL
-        for (int j = 0; j < n_w; j++) v_store(n_h == 1 ? v + j * v_plane : rows + (i * n_w + j) * V_LANES, t[j]);
+        for (int j = 0; j < n_w; j++) v_store(to + j * to_next, t[j]);
     }
     if (n_h == 1) return;
     for (int j = 0; j < n_w; j++) {
+        real *to = v + j * v_plane;
         FC_UNROLL
         for (int i = 0; i < reads_h; i++) d[i] = v_load(rows + (i * n_w + j) * V_LANES);
         FC_WORD(input_axis)(n_h, table, d, t);
         FC_UNROLL
-        for (int i = 0; i < n_h; i++) v_store(v + (i * n_w + j) * v_plane, t[i]);
+        for (int i = 0; i < n_h; i++) {
+            v_store(to, t[i]);
+            FC_NEXT_ROW(to, n_w * v_plane);
+        }
     }
 }
 
@@ -161,8 +171,12 @@ FC_INLINE v_t FC_WORD(output_tile)(const int n_h, const int n_w, fc_index m_h, f
     real columns[FC_WORD(most_points) * FC_WORD(most_points) * V_LANES];
     if (n_h > 1) {
         for (int j = 0; j < n_w; j++) {
+            const real *from = sums + j * plane;
             FC_UNROLL
-            for (int i = 0; i < n_h; i++) t[i] = v_load(sums + (i * n_w + j) * plane);
+            for (int i = 0; i < n_h; i++) {
+                t[i] = v_load(from);
+                FC_NEXT_ROW(from, n_w * plane);
+            }
             FC_WORD(output_axis)(n_h, m_h, table, t, v_zero(), columns + j * V_LANES, n_w * V_LANES);
         }
     }
@@ -250,9 +264,13 @@ FC_INLINE void FC_WORD(product_tile)(const int rows, const int vectors, fc_index
         before = partial;
     }
     FC_UNROLL
-    for (int i = 0; i < rows * vectors; i++) {
-        real *out = c + i / vectors * c_row + i % vectors * V_LANES;
-        v_store(out, add ? v_add(v_load(out), acc[i]) : acc[i]);
+    for (int r = 0; r < rows; r++) {
+        FC_UNROLL
+        for (int i = 0; i < vectors; i++) {
+            real *out = c + i * V_LANES;
+            v_store(out, add ? v_add(v_load(out), acc[r * vectors + i]) : acc[r * vectors + i]);
+        }
+        FC_NEXT_ROW(c, c_row);
     }
 }
 
