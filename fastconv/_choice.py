@@ -10,6 +10,7 @@ from collections import Counter
 from functools import lru_cache
 from itertools import chain, pairwise
 from math import gcd, inf, prod
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._tiles import NEAR_WEIGHTS, POINTS, Tiles, streamed
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 LARGE = 224  # pixels beyond what the kernel spans: what an image is taken for whose size is not known yet
 MAX_SPAN = 2**40  # a kernel that spans more than any image has nothing to choose
+
+NARROW = 1.15  # time of vectors of half the width, where both leave no lane empty
 
 # Multiply-adds that other work costs as much time as:
 PACKED = 10  # to gather one pixel for one product of the direct algorithm
@@ -60,7 +63,13 @@ class Choice(NamedTuple):
 
     engine: str
     tile: tuple[int, ...] = ()
+    narrow: bool = False  # in vectors of half the width
     why: str = ""
+
+    @property
+    def key(self) -> tuple:
+        """What an engine is known by: not why it was chosen, which tells sizes apart."""
+        return self[:3]
 
 
 DIRECT = Choice("direct", why="nothing faster is known for this kernel")
@@ -81,17 +90,19 @@ def choose(
     size: tuple[int, ...] | None,
     compute: np.dtype[Any],
     algorithm: str,
-    lanes: int,
+    widths: tuple[int, ...],
     last: bool = False,
     once: bool = False,
 ) -> Choice:
     """Return how to compute `operator` on an image of this spatial size; None stands for a large image.
 
-    lanes : of a float32 vector of the instruction set. Products have two vectors of outputs.
+    widths : lanes of a float32 vector of the instruction set, and of one of half the width if that takes half the time.
+        Products have two vectors of outputs.
     last : whether the channels of input and output lie side by side.
     once : whether weights are packed for this call alone.
     """
-    choice = _choose(operator, size, compute, algorithm, lanes, last, once)
+    lanes = widths[0]
+    choice = _choose(operator, size, compute, algorithm, widths, last, once)
     if choice.engine == "direct" and _rows_of_pixels(operator, lanes, last):
         if last:
             return choice._replace(engine="pixels")
@@ -130,10 +141,11 @@ def _choose(
     size: tuple[int, ...] | None,
     compute: np.dtype[Any],
     algorithm: str,
-    lanes: int,
+    widths: tuple[int, ...],
     last: bool,
     once: bool,
 ) -> Choice:
+    lanes = widths[0]
     if algorithm == "direct":
         return Choice("direct", why="asked for")
     if isinstance(operator, TransposedConvolution) and taps_first(operator):
@@ -141,38 +153,48 @@ def _choose(
     if compute.name != "float32":
         return Choice("direct", why=f"{compute.name} is always direct")
     if last and (pixels := _pixels_in_lanes(operator, size, lanes)):
-        return Choice("depthwise", (pixels,), "lanes are pixels and their few channels")
+        return Choice("depthwise", (pixels,), why="lanes are pixels and their few channels")
     if _lanes_of_channels(operator, size, lanes, last):
         return Choice("depthwise", why="channels lie last" if last else "rows are short for groups this small")
     size = size or _large(operator)
     if max(size) > MAX_SPAN:
         return Choice("direct", why="the kernel spans more than any image")
-    tiles = Tiles(operator, lanes)
+    kinds = [tiles for tiles in (Tiles(operator, width) for width in widths) if tiles.exist()]
     waves, rows = _fourier_cost(operator, size)
-    if not tiles.exist():
+    if not kinds:
         if waves < inf:
-            return Choice("fourier", (rows,), "the kernel is large, the channels are few")
+            return Choice("fourier", (rows,), why="the kernel is large, the channels are few")
         return Choice("direct", why="nothing faster is known for this kernel")
-    grid = _grid(operator, size, tiles.out_step)
+    grid = _grid(operator, size, kinds[0].out_step)
     if grid[0] > 1:
         return Choice("direct", why="tiles have two axes")
-    direct = _direct_cost(operator, tiles.axes, grid, size, lanes)
-    fitting = [points for points in POINTS if tiles.fits(points)] + [3] * _reads_two_pixels(operator, size)
-    costs = {points: tiles.cost(points, grid) for points in fitting}
+    direct = _direct_cost(operator, kinds[0].axes, grid, size, lanes)
     if once:
         weights = prod(operator.core_channels) * operator.groups * prod(operator.kernel)
         direct += weights * PACKED_WEIGHT[weights > NEAR_WEIGHTS]
+    two = _reads_two_pixels(operator, size)
+    found = [_best_tile(tiles, grid, two, once, tiles.lanes < lanes) for tiles in kinds]
+    cost, points, tiles = min(found, key=itemgetter(0))
+    if waves < min(cost, direct):
+        return Choice("fourier", (rows,), why=f"estimated {waves:.2g} multiply-adds, {cost:.2g} in tiles")
+    if cost >= direct:
+        return Choice("direct", why=f"estimated {direct:.2g} multiply-adds, {cost:.2g} in tiles")
+    if tiles.workspace(points, grid) > WORKSPACE:
+        return Choice("direct", why=f"tiles would take more than {WORKSPACE >> 20} MiB of workspace")
+    tile, narrow = (points if tiles.taps[1] > 1 else 1, points), tiles.lanes < lanes
+    return Choice("winograd", tile, narrow, f"estimated {cost:.2g} multiply-adds, {direct:.2g} directly")
+
+
+def _best_tile(tiles: Tiles, grid: tuple[int, ...], two: bool, once: bool, narrow: bool) -> tuple[float, int, Tiles]:
+    """Return the least cost, and the points that have it; two: may three points be two pixels?"""
+    fitting = [points for points in POINTS if tiles.fits(points)] + [3] * two
+    costs = {points: tiles.cost(points, grid) * (NARROW if narrow else 1) for points in fitting}
+    if once:
+        weights = prod(tiles.operator.core_channels) * tiles.operator.groups * prod(tiles.operator.kernel)
         turned = weights * TURNED_WEIGHT[weights > NEAR_WEIGHTS]
         costs = {n: cost + turned + MADE_WEIGHT * tiles.weights(n) for n, cost in costs.items()}
     points = min(costs, key=costs.__getitem__)
-    if waves < min(costs[points], direct):
-        return Choice("fourier", (rows,), f"estimated {waves:.2g} multiply-adds, {costs[points]:.2g} in tiles")
-    if costs[points] >= direct:
-        return Choice("direct", why=f"estimated {direct:.2g} multiply-adds, {costs[points]:.2g} in tiles")
-    if tiles.workspace(points, grid) > WORKSPACE:
-        return Choice("direct", why=f"tiles would take more than {WORKSPACE >> 20} MiB of workspace")
-    tile = (points if tiles.taps[1] > 1 else 1, points)
-    return Choice("winograd", tile, f"estimated {costs[points]:.2g} multiply-adds, {direct:.2g} directly")
+    return costs[points], points, tiles
 
 
 def _lanes_of_channels(
@@ -184,7 +206,7 @@ def _lanes_of_channels(
         return False
     if inputs not in SHORT_ROWS or inputs > lanes or 2 * operator.groups * inputs < lanes:
         return False
-    if prod(operator.factor) > 1 or operator.groups == 1 or prod(operator.kernel) == 1:
+    if prod(operator.factor) > 1 or operator.groups == 1 or (prod(operator.kernel) == 1 and not last):
         return False
     short = SHORT_ROWS[inputs]
     if inputs == 1 and lanes == 8 and prod(operator.kernel) in LARGE_KERNELS:

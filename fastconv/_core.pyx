@@ -19,7 +19,8 @@ import numpy
 
 cimport cython
 from cpython.buffer cimport (
-    PyBUF_SIMPLE, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer,
+    PyBUF_SIMPLE, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_IsContiguous, PyBuffer_Release,
+    PyObject_GetBuffer,
 )
 from libc.math cimport INFINITY
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
@@ -28,8 +29,9 @@ from libc.string cimport memcpy, memmove, memset
 
 from fastconv._kernels cimport (
     FC_BLOCK_K, FC_ISA_COUNT, FC_MAX_TABLE, FC_MAX_THREADS, FC_MAX_WAYS, fc_any_fn, fc_byte_kernels, fc_columns,
-    fc_amd_l3_bytes, fc_filter, fc_image, fc_isa, fc_isa_compiled, fc_isa_kernel, fc_isa_name, fc_isa_table,
-    fc_isa_usable, fc_parallel, fc_permutation, fc_real_kernels, fc_rows, fc_run, fc_shuffle_table, fc_stop_threads,
+    fc_amd_l3_bytes, fc_filter, fc_image, fc_isa, fc_isa_compiled, fc_isa_halves, fc_isa_kernel, fc_isa_name,
+    fc_isa_table, fc_isa_usable, fc_parallel, fc_permutation, fc_real_kernels, fc_rows, fc_run, fc_shuffle_table,
+    fc_stop_threads,
 )
 
 cdef extern from "stdlib.h" nogil:
@@ -113,6 +115,7 @@ cdef enum:
 # ---------------------------------------------------------------------------------------------- instruction sets
 
 cdef int current_isa = 0
+cdef tuple current_widths = ()  # asked once: in a virtual machine, CPUID takes 20 us
 
 
 def compiled_isas():
@@ -135,10 +138,16 @@ def lanes():
     return fc_isa_table(current_isa).f32.lanes
 
 
+def widths():
+    """The same, and where they take half the time those of a vector of half the width: of the set before."""
+    return current_widths
+
+
 def use_isa(name):
     """Make new engines use the instruction set `name`."""
-    global current_isa
+    global current_isa, current_widths
     current_isa = _isa_index(name)
+    current_widths = (lanes(), lanes() // 2) if fc_isa_halves(current_isa) else (lanes(),)
 
 
 cdef int _isa_index(name) except -1:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .geometry import Convolution, TransposedConvolution
 
 SHARE_BYTES = 8 << 20  # of weights that are packed at a time for one call; two shares at least are worth it
+BAND_BYTES = 1 << 20  # of an output that are made as planes before they are turned to pixels
 SHARE_ROWS = 128  # rows of a product in a share at least: its pixels are packed again for each
 READS_LAST, WRITES_LAST = 1, 2  # of the core: which arrays of a call have their channels last
 
@@ -87,11 +88,12 @@ def winograd(
     weight: NDArray[Any],
     bias: NDArray[Any] | None,
     tile: tuple[int, ...],
+    narrow: bool,
     once: bool = False,
 ) -> _core.Winograd:
     phases, outputs, inputs, strides, bias_strides = _terms(operator)
     terms = phases, weight, bias, operator.groups, outputs, inputs, strides, bias_strides
-    return _core.Winograd(*terms, tile, get_num_threads(), once)
+    return _core.Winograd(*terms, tile, narrow, get_num_threads(), once)
 
 
 def make(
@@ -106,7 +108,7 @@ def make(
         return direct(operator, weight, bias, once=once)
     packed = partial(direct, operator, weight, bias)
     if choice.engine == "winograd":
-        engine = winograd(operator, weight, bias, choice.tile)
+        engine = winograd(operator, weight, bias, choice.tile, choice.narrow)
         if engine.finite:
             return OrDirect(engine, packed)
     if choice.engine.endswith("pixels"):
@@ -147,6 +149,12 @@ def shares_of(
     )
 
 
+def workspace(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return an array for the length of a call, of memory that the core keeps for the next one."""
+    size = prod(shape)
+    return np.frombuffer(_core.Workspace(max(1, size) * dtype.itemsize), dtype, size).reshape(shape)
+
+
 def run_last(
     engine: Engine,
     x: NDArray[Any],
@@ -168,18 +176,40 @@ def run_last(
     if y.shape[1] == 1 or not given & ~last & WRITES_LAST:
         engine.run(x, y, origin, threads, last if y.shape[1] > 1 else last & ~WRITES_LAST, end)
     else:
-        planes = np.empty(y.shape, y.dtype)
-        engine.run(x, planes, origin, threads, last)
-        _core.turn(planes, y, True, threads)
-        if end is not None:
-            _core.finish(y, end, True, threads)
+        _through_planes(engine, x, y, origin, threads, last, end)
+
+
+def _through_planes(
+    engine: Engine, x: NDArray[Any], y: NDArray[Any], origin: tuple[int, ...], threads: int, last: int, end: End | None
+) -> None:
+    """Make some rows of y as planes, which are still near when they are turned, and go on."""
+    fast = engine.fast if isinstance(engine, OrDirect) else engine
+    n, channels, depth, height, width = y.shape
+    rows, reads = fast.bands if depth == 1 and hasattr(fast, "bands") else (height, 0)
+    row_bytes = channels * depth * width * y.itemsize
+    images = max(1, BAND_BYTES // (row_bytes * height))
+    step = min(height, max(1, BAND_BYTES // (row_bytes * rows)) * rows)
+    room = workspace((min(n, images) * channels * depth * step * width,), y.dtype)
+    bad: set[int] = set()
+    for first in range(0, n, images):
+        for h in range(0, height, step):
+            band = slice(first, first + images), slice(None), slice(None), slice(h, h + step)
+            part = y[band]
+            planes = room[: part.size].reshape(part.shape)
+            start = origin[0], origin[1] + h // rows * reads, origin[2]
+            bad.update(first + i for i in fast.run(x[band[0]], planes, start, threads, last) or ())
+            _core.turn(planes, part, True, threads)
+            if end is not None:
+                _core.finish(part, part_of(end, band), True, threads)
+    if isinstance(engine, OrDirect):
+        engine.again(sorted(bad), x, y, origin, threads, last | WRITES_LAST, end)
 
 
 def _planes(x: NDArray[Any], threads: int) -> NDArray[Any]:
     pixels = np.moveaxis(x, 1, 4)
     if not pixels[:1].flags.c_contiguous:
         pixels = np.ascontiguousarray(pixels)
-    planes = np.empty(x.shape, x.dtype)
+    planes = workspace(x.shape, x.dtype)
     _core.turn(np.moveaxis(pixels, 4, 1), planes, False, threads)
     return planes
 
@@ -204,7 +234,7 @@ class _Turned:
     ) -> None:
         if not x[:1, :1].flags.c_contiguous:
             x = np.ascontiguousarray(x)
-        seen, made = (np.moveaxis(np.empty((a.shape[0], *a.shape[2:], a.shape[1]), a.dtype), 4, 1) for a in (x, y))
+        seen, made = (np.moveaxis(workspace((a.shape[0], *a.shape[2:], a.shape[1]), a.dtype), 4, 1) for a in (x, y))
         _core.turn(x, seen, True, threads)
         self._engine.run(seen, made, origin, threads, READS_LAST | WRITES_LAST)
         _core.turn(made, y, False, threads)
@@ -229,11 +259,11 @@ class OrDirect:
     overflow within. The direct sum says what the output is.
     """
 
-    __slots__ = ("_direct", "_engine", "_pack", "last")
+    __slots__ = ("_direct", "_pack", "fast", "last")
     finite = True
 
     def __init__(self, engine: _core.Winograd, pack: Callable[[], _core.Engine]) -> None:
-        self._engine = engine
+        self.fast = engine
         self.last = engine.last
         self._pack = pack
         self._direct: _core.Engine | None = None
@@ -247,13 +277,26 @@ class OrDirect:
         last: int = 0,
         end: End | None = None,
     ) -> None:
-        for i in self._engine.run(x, y, origin, threads, last, end):
+        self.again(self.fast.run(x, y, origin, threads, last, end), x, y, origin, threads, last, end)
+
+    def again(
+        self,
+        images: list[int],
+        x: NDArray[Any],
+        y: NDArray[Any],
+        origin: tuple[int, ...],
+        threads: int,
+        last: int,
+        end: End | None,
+    ) -> None:
+        """Compute some images directly."""
+        for i in images:
             self._direct = self._direct or self._pack()
             image = slice(i, i + 1)
             run_last(self._direct, x[image], y[image], origin, threads, end and part_of(end, image), last)
 
     def describe(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...], threads: int) -> dict[str, Any]:
-        return self._engine.describe(x_shape, y_shape, threads)
+        return self.fast.describe(x_shape, y_shape, threads)
 
 
 class InShares:

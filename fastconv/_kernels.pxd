@@ -142,6 +142,7 @@ cdef extern from "fastconv/kernels.h" nogil:
     int fc_isa_usable(int index)
     const fc_isa *fc_isa_table(int index)
     const char *fc_isa_name(int index)
+    int fc_isa_halves(int index)
     fc_index fc_amd_l3_bytes()
     void fc_shuffle_table(unsigned char *table, fc_index unit, fc_index ways, fc_index item_bytes, int undo)
 

@@ -131,7 +131,7 @@ def _route(
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
     output_size: tuple[int, ...] | None,
-    lanes: int,
+    widths: tuple[int, ...],
     once: bool,
     residual: np.dtype[Any] | None = None,
 ) -> tuple[np.dtype[Any], np.dtype[Any], Placement, Choice]:
@@ -142,7 +142,7 @@ def _route(
         result, compute = dtypes(("input", "weight", "residual"), dtype, form.dtype, residual)
     operator = form.operator
     place = placement(operator, shape, compute.itemsize, output_size)
-    choice = choose(operator, shape[-len(operator.kernel) :], compute, form.algorithm, lanes, form.last, once)
+    choice = choose(operator, shape[-len(operator.kernel) :], compute, form.algorithm, widths, form.last, once)
     return result, compute, place, choice
 
 
@@ -158,7 +158,7 @@ def _direct_call(
     form = _form(kind, weight, dtype, bias and (bias, dtype), algorithm, tuple(settings), layout, NO_END)
     if form.last or not form.operator.splits_evenly():
         return None
-    result, compute, place, choice = _route(form, shape, dtype, None, _core.lanes(), True)
+    result, compute, place, choice = _route(form, shape, dtype, None, _core.widths(), True)
     if choice.engine != "direct" or not result == dtype == compute or not prod(place.shape):
         return None
     cut = cut_of(form.operator, compute.itemsize, isa, False)
@@ -209,9 +209,9 @@ class _Layer:
         if self._bias is not None:
             self._bias = keep(self._bias)
         form = self._form
-        choice = choose(form.operator, None, form.compute, form.algorithm, _core.lanes(), form.last)
+        choice = choose(form.operator, None, form.compute, form.algorithm, _core.widths(), form.last)
         self._engine(form.compute, choice)
-        self._guess = form.compute, *choice[:2]
+        self._guess = form.compute, *choice.key
 
     @classmethod
     def _borrow(
@@ -277,7 +277,7 @@ class _Layer:
             residual = as_array("residual", residual)
             about_residual = residual.dtype
         once = self._calls is None
-        dtype, compute, place, choice = _route(form, shape, x.dtype, output_size, _core.lanes(), once, about_residual)
+        dtype, compute, place, choice = _route(form, shape, x.dtype, output_size, _core.widths(), once, about_residual)
         shape = channels_last_shape(place.shape, ndim) if form.last else place.shape
         if residual is not None:
             check_residual(residual, shape)
@@ -334,7 +334,7 @@ class _Layer:
         """
         if self._calls is None:
             return self._pack_for_once(compute, choice)
-        key = compute, *choice[:2]  # not why it was chosen, which tells sizes apart
+        key = compute, *choice.key
         guess, self._guess = self._guess, None
         if guess not in (None, key):
             self._engines.pop(guess, None)
@@ -356,7 +356,7 @@ class _Layer:
                 return InShares(shares, *numbers, partial(self._pack, compute, choice))
         if choice.engine == "winograd" and weights // prod(operator.kernel) * prod(choice.tile) >= FAR_WEIGHTS:
             numbers = flat(self._weight, compute), self._flat_bias(compute)
-            engine = winograd(operator, *numbers, choice.tile, once=True)
+            engine = winograd(operator, *numbers, choice.tile, choice.narrow, once=True)
             return OrDirect(engine, partial(self._pack, compute, DIRECT))
         return self._pack(compute, choice)
 
@@ -371,7 +371,7 @@ class _Layer:
         shape = int_entries("shape", shape, 0)
         if self._form.last:
             shape = channels_first_shape(shape, self._ndim)
-        _, compute, place, choice = _route(self._form, shape, self.dtype, None, _core.lanes(), once=False)
+        _, compute, place, choice = _route(self._form, shape, self.dtype, None, _core.widths(), once=False)
         sides = five_axes(shape, self._ndim), five_axes(place.shape, self._ndim)
         said = self._engine(compute, choice).describe(*sides, get_num_threads())
         output = channels_last_shape(place.shape, self._ndim) if self._form.last else place.shape

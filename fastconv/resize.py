@@ -347,7 +347,7 @@ def _convolve_bands(
 ) -> None:
     """Resize the rows that some rows of the output read, convolve them, and go on; image by image."""
     operator, threads = layer._form.operator, get_num_threads()
-    choice = choose(operator, sizes, y.dtype, layer.algorithm, _core.lanes())
+    choice = choose(operator, sizes, y.dtype, layer.algorithm, _core.widths())
     engine = layer._engine(y.dtype, choice)
     (low, left), (step, _) = operator.output(sizes, None)[1], operator.stride
     reach = operator.dilation[0] * (operator.kernel[0] - 1)

@@ -36,7 +36,7 @@ def tile(request, monkeypatch):
     """Make functions transform their weights as they need them, in tiles of this size."""
     monkeypatch.setattr(plan, "FAR_WEIGHTS", 0)
 
-    def choose(operator, size, compute, algorithm, lanes, last=False, once=False):
+    def choose(operator, size, compute, algorithm, widths, last=False, once=False):
         rows = (1, *operator.kernel)[-2]
         return (
             DIRECT if algorithm == "direct" else Choice("winograd", (1 if rows == 1 else request.param, request.param))

@@ -10,8 +10,9 @@ from strategies import fill
 from tolerances import assert_close_to_largest, assert_same_bits
 
 import fastconv
-from fastconv import _winograd, plan
-from fastconv._choice import DEAD_PRODUCTS, Choice, _live_share
+from fastconv import _core, _winograd, plan
+from fastconv._choice import DEAD_PRODUCTS, Choice, _live_share, choose
+from fastconv._engines import winograd
 from fastconv._tiles import Tiles
 
 POINTS = sorted(_winograd.PAIRS)
@@ -49,7 +50,7 @@ def test_tables_make_a_convolution(points, taps):
 def tile(request, monkeypatch):
     """Make every layer use tiles with this many points, whatever pays."""
 
-    def choose(operator, size, compute, algorithm, lanes, last=False, once=False):
+    def choose(operator, size, compute, algorithm, widths, last=False, once=False):
         if algorithm == "direct":
             return Choice("direct")
         rows = (1, *operator.kernel)[-2]
@@ -255,8 +256,8 @@ def test_random_operators(seed, monkeypatch, isa, threads):
     """Any stride, dilation, padding and kernel, in a tile of some size, against the direct sum."""
     rng = np.random.default_rng(seed)
 
-    def in_tiles(operator, size, compute, algorithm, lanes, last=False, once=False):
-        tiles = Tiles(operator, lanes)
+    def in_tiles(operator, size, compute, algorithm, widths, last=False, once=False):
+        tiles = Tiles(operator, widths[0])
         sizes = [points for points in POINTS if tiles.exist() and tiles.fits(points)]
         if algorithm == "direct" or not sizes:
             return Choice("direct")
@@ -420,6 +421,36 @@ def test_direct_sums_of_the_smallest_maps_fill_rows_of_the_tile(isa):
     layer = fastconv.Conv2d(np.ones((64, 64, 3, 3), np.float32), padding=1)
     chosen = layer.describe((1, 64, 2, 2))["algorithm"]
     assert chosen == ("direct, panels" if isa == "baseline" else "winograd F(2x2, 3x3)")
+
+
+@pytest.mark.parametrize("channels", [8, 21, 24, 40, 64, 72])
+def test_vectors_of_half_the_width_where_the_others_leave_lanes_empty(channels):
+    operator = fastconv.Conv2d(np.ones((channels, channels, 3, 3), np.float32), padding=1)._form.operator
+    whole, either = (choose(operator, (64, 64), np.dtype("float32"), "auto", widths) for widths in ((16,), (16, 8)))
+    assert either == whole or either.narrow
+    assert either.narrow == (channels < 64)
+
+
+@pytest.mark.skipif(len(_core.available_isas()) == 1, reason="there is no set before")
+@pytest.mark.parametrize("once", [False, True])
+def test_vectors_of_half_the_width_are_those_of_the_set_before(once):
+    operator = fastconv.Conv2d(np.ones((21, 21, 3, 3), np.float32), padding=1)._form.operator
+    x, w, b = arrays((2, 21, 1, 19, 23), (21, 21, 3, 3), (21,))
+    (before, last), found, current = _core.available_isas()[-2:], [], _core.isa()
+    for isa, narrow in ((before, False), (last, True), (last, False)):
+        _core.use_isa(isa)
+        engine = winograd(operator, w.reshape(-1), b, (6, 6), narrow, once=once)
+        found.append(np.empty_like(x))
+        assert engine.run(x, found[-1], (0, -1, -1), 2) == []
+        assert engine.isa == (before if narrow else isa)
+    _core.use_isa(current)
+    assert_same_bits(found[1], found[0])
+    assert np.allclose(found[2], found[0], rtol=0, atol=1e-4)
+
+
+def test_cpus_that_halve_their_vectors_have_vectors_to_halve(isa):
+    assert _core.widths() in ((_core.lanes(),), (_core.lanes(), _core.lanes() // 2))
+    assert len(_core.widths()) == 1 or isa == "avx512"
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,16 @@ fc_index fc_amd_l3_bytes(void) {
     return 0;
 }
 
+/* Zen 4: family 19h, whose Zen 3 has no AVX-512. Zen 5 is 1Ah. What Intel's cores do, CPUID does not say. */
+int fc_isa_halves(int index) {
+#if defined(__x86_64__)
+    unsigned a, b, c, d;
+    if (index == 2 && __get_cpuid(0, &a, &b, &c, &d) && b == signature_AMD_ebx && __get_cpuid(1, &a, &b, &c, &d))
+        return (a >> 8 & 15) + (a >> 20 & 255) == 0x19;
+#endif
+    return 0;
+}
+
 int fc_isa_kernel(const fc_isa *table, int index, const char **name, fc_any_fn **kernel) {
     const struct {
         const char *name;

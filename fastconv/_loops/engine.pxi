@@ -375,19 +375,21 @@ cdef class Cut:
 
     cdef int _cut_panels(self, Job *job) except -1:
         cdef Py_ssize_t columns = job.kernels.columns, shares = job.images * job.groups
-        cdef Py_ssize_t wanted = 4 * job.threads if job.threads > 1 else 1, room = OUTPUT_BYTES
-        cdef Py_ssize_t tiles = 0, blocks = 0, i
+        cdef Py_ssize_t tiles = 0, blocks = 0, wanted, room, i
+        cdef bint alone
         self._cut_columns(job)
         for i in range(job.spans):
             job.span[i].tiles = ceil_div(job.span[i].pixels, columns)
             tiles += job.span[i].tiles
+        # Weights that one tile reads once need not stay near: an item has all outputs, and pixels are packed once.
+        alone = tiles == 1
+        room = OUTPUT_BYTES // 4 if alone else OUTPUT_BYTES
+        wanted = job.threads if alone or job.threads == 1 else 4 * job.threads
         job.item_tiles = min(ITEM_TILES, tiles)
-        self._cut_units_of_items(job, ceil_div(job.outputs * job.n_phases, ITEM_ROWS) if tiles > 1 else 1)
+        self._cut_units_of_items(job, 1 if alone else ceil_div(job.outputs * job.n_phases, ITEM_ROWS))
         while job.item_tiles > 1 and (shares * job.unit_ranges * ceil_div(tiles, job.item_tiles) < wanted
-                                      or self._aside_bytes(job, job.item_tiles * columns) > OUTPUT_BYTES):
+                                      or self._aside_bytes(job, job.item_tiles * columns) > room):
             job.item_tiles -= 1
-        if tiles == 1:
-            wanted, room = job.threads, OUTPUT_BYTES // 4
         while job.unit_ranges < job.units and (shares * job.unit_ranges * tiles < wanted
                                                or self._aside_bytes(job, min(columns, job.pixels)) > room):
             self._cut_units_of_items(job, job.unit_ranges + 1)
@@ -648,14 +650,16 @@ cdef class Engine(Runner):
 
     def __cinit__(self, Cut cut, weight, bias, Py_ssize_t threads=1, bint once=False):
         cdef Lent lent
-        cdef Py_ssize_t size = cut.bias_bytes + cut.weight_bytes, stored
+        cdef Py_ssize_t size = cut.bias_bytes + cut.weight_bytes
+        cdef Py_ssize_t stored = cut.template.outputs * cut.template.itemsize
+        cdef Py_ssize_t read = cut.template.channels * cut.template.itemsize
         self.once = once
         self.cut, self.last = cut, 0
-        stored = cut.template.outputs * cut.template.itemsize
-        if writes_pixels(stored, stored * cut.template.groups, TURNED_BYTES):
+        if takes_pixels(stored, stored * cut.template.groups, TURNED_BYTES):
             self.last |= WRITES_LAST
         # An image is turned once, not for each tap; strips read every pixel once, but know no padding but zeros.
-        if cut.phases.pointwise or (cut.template.strips and cut.template.border == ZEROS):
+        if ((cut.phases.pointwise or (cut.template.strips and cut.template.border == ZEROS))
+                and takes_pixels(read, read * cut.template.groups, TURNED_BYTES)):
             self.last |= READS_LAST
         if not cut.phases.complete:
             self.empty = 0 if bias is None else bias.reshape(1, -1, 1, 1, 1)
@@ -700,6 +704,11 @@ cdef class Engine(Runner):
         if not small:
             give_back(job.scratch)
         return 0
+
+    @property
+    def bands(self):
+        """Of how many output rows a part of an output is a multiple, and by how many the first input moves for each."""
+        return self.cut.phases.out_step[1], self.cut.phases.in_step[1]
 
     def describe(self, x_shape, y_shape, threads=1):
         """How a call would be cut: item sizes and workspace, in a dict."""

@@ -14,12 +14,12 @@ cdef enum:                      # what of a call lies channels last; of an engin
     MASKED_BYTES = 32           # ... or under a mask
 
 
-cdef bint writes_pixels(Py_ssize_t stored, Py_ssize_t pixel, Py_ssize_t least) noexcept nogil:
-    """Are the bytes of a pixel that are stored at once all it has, or not less than a least number?
+cdef bint takes_pixels(Py_ssize_t moved, Py_ssize_t pixel, Py_ssize_t least) noexcept nogil:
+    """Are the bytes of a pixel that are read or stored at once all it has, or not less than a least number?
 
     A few take 20 to 50 cycles a number, whose line has to come first; planes turned at last take 4 and more.
     """
-    return stored >= min(pixel, least)
+    return moved >= min(pixel, least)
 
 
 cdef Py_ssize_t pack_panel_last(const Job *job, const fc_image *image, const Packed *packed, const Block *block,

@@ -80,6 +80,22 @@ cdef void leave(void *p, bint once) noexcept:
         free(p)
 
 
+cdef class Workspace:
+    """Borrowed memory under Python's arrays: `numpy.frombuffer` of it."""
+
+    cdef void *memory
+    cdef Py_ssize_t size
+
+    def __cinit__(self, Py_ssize_t size):
+        self.memory, self.size = borrow(size), size
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, self.memory, self.size, 0, flags)
+
+    def __dealloc__(self):
+        give_back(self.memory)
+
+
 cdef Kept *take(int i) noexcept:
     global kept_bytes
     cdef Kept *block = kept[i]

@@ -142,6 +142,7 @@ cdef class Winograd:
     """An operator with its weights transformed for tiles of one size. Immutable; threads may share it.
 
     tile : points on the axes h and w. An axis with one tap has one point, the others the same number.
+    narrow : vectors of half the width, of the instruction set before; see _core.widths.
     once : for one call: weights are transformed when they are needed, see the head of this file. Not for threads.
     """
 
@@ -161,9 +162,10 @@ cdef class Winograd:
     cdef bint once
 
     def __cinit__(self, Phases phases, weight, bias, Py_ssize_t groups, Py_ssize_t out_channels,
-                  Py_ssize_t in_channels, weight_strides, bias_strides, tile, Py_ssize_t threads=1, bint once=False):
+                  Py_ssize_t in_channels, weight_strides, bias_strides, tile, bint narrow=False, Py_ssize_t threads=1,
+                  bint once=False):
         from fastconv import _winograd
-        cdef const fc_isa *isa = fc_isa_table(current_isa)
+        cdef const fc_isa *isa = fc_isa_table(current_isa - narrow)
         cdef TileJob *job = &self.template
         cdef Py_ssize_t p, stored
         self.phases, self.isa, self.dtype, self.finite = phases, isa.name.decode(), str(weight.dtype), True
@@ -179,7 +181,7 @@ cdef class Winograd:
         self._set_store(isa)
         self.last = READS_LAST
         stored = min(job.panel_outputs, out_channels) * sizeof(float)
-        if writes_pixels(stored, out_channels * groups * sizeof(float), MASKED_BYTES):
+        if takes_pixels(stored, out_channels * groups * sizeof(float), MASKED_BYTES):
             self.last |= WRITES_LAST
         self.algorithm = f"winograd F({job.h.outputs}x{job.w.outputs}, {job.h.taps}x{job.w.taps})"
         if job.n_sources > 1:
