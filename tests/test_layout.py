@@ -139,6 +139,7 @@ def test_channels_last_is_the_same_convolution(name, isa, threads):
         "groups, reflected",
         "groups, two outputs of a channel",
         "transposed, groups",
+        "transposed, winograd",
         "transposed, winograd, 64 phases",
     ],
 )
