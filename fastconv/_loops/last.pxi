@@ -2,7 +2,8 @@
 
 The sums are the same, entry for entry: only packing and storing differ, by transpositions in registers. Winograd's
 tiles have channels in their lanes anyway. What reads or writes planes alone (strips, transforms along h), or would
-write few bytes of a pixel at once, has its image turned by `turn` before, or its output after.
+read or write few bytes of a pixel at once, has its image turned by `turn` before, or its output after, some rows at a
+time (fastconv/_engines.py).
 """
 
 cdef enum:                      # what of a call lies channels last; of an engine, what it can take that way
@@ -10,14 +11,14 @@ cdef enum:                      # what of a call lies channels last; of an engin
     WRITES_LAST = 2
     TURN_PIXELS = 256           # of a piece of `turn`: some 16 KiB a side with 16 channels
     TURN_CHANNELS = 64
-    TURNED_BYTES = 64           # stored of a pixel at once, below which it is turned: in squares ...
+    TURNED_BYTES = 64           # read or stored of a pixel at once, below which it is turned: in squares ...
     MASKED_BYTES = 32           # ... or under a mask
 
 
 cdef bint takes_pixels(Py_ssize_t moved, Py_ssize_t pixel, Py_ssize_t least) noexcept nogil:
     """Are the bytes of a pixel that are read or stored at once all it has, or not less than a least number?
 
-    A few take 20 to 50 cycles a number, whose line has to come first; planes turned at last take 4 and more.
+    A few take 20 to 50 cycles a number, whose line has to come first; planes turned at last take 1 and more.
     """
     return moved >= min(pixel, least)
 
