@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LARGE = 224  # pixels beyond what the kernel spans: what an image is taken for whose size is not known yet
 MAX_SPAN = 2**40  # a kernel that spans more than any image has nothing to choose
 
-NARROW = 1.15  # time of vectors of half the width, where both leave no lane empty
+NARROW_TIME = 1.15  # of vectors of half the width, where both leave no lane empty
 
 # Multiply-adds that other work costs as much time as:
 PACKED = 10  # to gather one pixel for one product of the direct algorithm
@@ -169,11 +169,10 @@ def _choose(
     if grid[0] > 1:
         return Choice("direct", why="tiles have two axes")
     direct = _direct_cost(operator, kinds[0].axes, grid, size, lanes)
-    if once:
-        weights = prod(operator.core_channels) * operator.groups * prod(operator.kernel)
-        direct += weights * PACKED_WEIGHT[weights > NEAR_WEIGHTS]
+    weights = prod(operator.core_channels) * operator.groups * prod(operator.kernel) if once else 0
+    direct += weights * PACKED_WEIGHT[weights > NEAR_WEIGHTS]
     two = _reads_two_pixels(operator, size)
-    found = [_best_tile(tiles, grid, two, once, tiles.lanes < lanes) for tiles in kinds]
+    found = [_best_tile(tiles, grid, two, weights, NARROW_TIME if tiles.lanes < lanes else 1) for tiles in kinds]
     cost, points, tiles = min(found, key=itemgetter(0))
     if waves < min(cost, direct):
         return Choice("fourier", (rows,), why=f"estimated {waves:.2g} multiply-adds, {cost:.2g} in tiles")
@@ -185,12 +184,15 @@ def _choose(
     return Choice("winograd", tile, narrow, f"estimated {cost:.2g} multiply-adds, {direct:.2g} directly")
 
 
-def _best_tile(tiles: Tiles, grid: tuple[int, ...], two: bool, once: bool, narrow: bool) -> tuple[float, int, Tiles]:
-    """Return the least cost, and the points that have it; two: may three points be two pixels?"""
+def _best_tile(tiles: Tiles, grid: tuple[int, ...], two: bool, weights: int, time: float) -> tuple[float, int, Tiles]:
+    """Return the least cost, times `time`, and the points that have it.
+
+    two : whether three points may be two pixels.
+    weights : how many are transformed for this call alone.
+    """
     fitting = [points for points in POINTS if tiles.fits(points)] + [3] * two
-    costs = {points: tiles.cost(points, grid) * (NARROW if narrow else 1) for points in fitting}
-    if once:
-        weights = prod(tiles.operator.core_channels) * tiles.operator.groups * prod(tiles.operator.kernel)
+    costs = {points: tiles.cost(points, grid) * time for points in fitting}
+    if weights:
         turned = weights * TURNED_WEIGHT[weights > NEAR_WEIGHTS]
         costs = {n: cost + turned + MADE_WEIGHT * tiles.weights(n) for n, cost in costs.items()}
     points = min(costs, key=costs.__getitem__)

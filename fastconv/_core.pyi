@@ -58,6 +58,7 @@ class Runner:
 
 class Engine(Runner):
     cut: Cut
+    bands: tuple[int, int]
     finite: bool
     def __init__(
         self, cut: Cut, weight: NDArray[Any], bias: NDArray[Any] | None, threads: int = 1, once: bool = False

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from .geometry import Convolution, TransposedConvolution
 
 SHARE_BYTES = 8 << 20  # of weights that are packed at a time for one call; two shares at least are worth it
-BAND_BYTES = 1 << 20  # of an output that are made as planes before they are turned to pixels
 SHARE_ROWS = 128  # rows of a product in a share at least: its pixels are packed again for each
+BAND_BYTES = 1 << 20  # of an output that are made as planes before they are turned to pixels
 READS_LAST, WRITES_LAST = 1, 2  # of the core: which arrays of a call have their channels last
 
 
@@ -182,7 +182,10 @@ def run_last(
 def _through_planes(
     engine: Engine, x: NDArray[Any], y: NDArray[Any], origin: tuple[int, ...], threads: int, last: int, end: End | None
 ) -> None:
-    """Make some rows of y as planes, which are still near when they are turned, and go on."""
+    """Make some rows of y as planes, which are still near when they are turned, and go on.
+
+    Rows of an engine that has `bands`; else whole images, whose tiles are cut from the first row on.
+    """
     fast = engine.fast if isinstance(engine, OrDirect) else engine
     n, channels, depth, height, width = y.shape
     rows, reads = fast.bands if depth == 1 and hasattr(fast, "bands") else (height, 0)

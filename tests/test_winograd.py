@@ -433,17 +433,16 @@ def test_vectors_of_half_the_width_where_the_others_leave_lanes_empty(channels):
 
 @pytest.mark.skipif(len(_core.available_isas()) == 1, reason="there is no set before")
 @pytest.mark.parametrize("once", [False, True])
-def test_vectors_of_half_the_width_are_those_of_the_set_before(once):
+def test_vectors_of_half_the_width_are_those_of_the_set_before(once, isa):  # which is restored
     operator = fastconv.Conv2d(np.ones((21, 21, 3, 3), np.float32), padding=1)._form.operator
     x, w, b = arrays((2, 21, 1, 19, 23), (21, 21, 3, 3), (21,))
-    (before, last), found, current = _core.available_isas()[-2:], [], _core.isa()
-    for isa, narrow in ((before, False), (last, True), (last, False)):
-        _core.use_isa(isa)
+    (before, last), found = _core.available_isas()[-2:], []
+    for name, narrow in ((before, False), (last, True), (last, False)):
+        _core.use_isa(name)
         engine = winograd(operator, w.reshape(-1), b, (6, 6), narrow, once=once)
         found.append(np.empty_like(x))
         assert engine.run(x, found[-1], (0, -1, -1), 2) == []
-        assert engine.isa == (before if narrow else isa)
-    _core.use_isa(current)
+        assert engine.isa == (before if narrow else name)
     assert_same_bits(found[1], found[0])
     assert np.allclose(found[2], found[0], rtol=0, atol=1e-4)
 

@@ -18,7 +18,7 @@ cdef enum:                      # what of a call lies channels last; of an engin
 cdef bint takes_pixels(Py_ssize_t moved, Py_ssize_t pixel, Py_ssize_t least) noexcept nogil:
     """Are the bytes of a pixel that are read or stored at once all it has, or not less than a least number?
 
-    A few take 20 to 50 cycles a number, whose line has to come first; planes turned at last take 1 and more.
+    A few take 20 to 50 cycles a number, whose line has to come first; planes turned at last take half of one and more.
     """
     return moved >= min(pixel, least)
 
