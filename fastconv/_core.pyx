@@ -15,6 +15,8 @@ The loops lie beside this file, one family each, in _loops/*.pxi; they are compi
 drawn in include/fastconv/README.md.
 """
 
+import math
+
 import numpy
 
 cimport cython
@@ -29,9 +31,9 @@ from libc.string cimport memcpy, memmove, memset
 
 from fastconv._kernels cimport (
     FC_BLOCK_K, FC_ISA_COUNT, FC_MAX_TABLE, FC_MAX_THREADS, FC_MAX_WAYS, fc_any_fn, fc_byte_kernels, fc_columns,
-    fc_amd_l3_bytes, fc_filter, fc_image, fc_isa, fc_isa_compiled, fc_isa_halves, fc_isa_kernel, fc_isa_name,
-    fc_isa_table, fc_isa_usable, fc_parallel, fc_permutation, fc_real_kernels, fc_rows, fc_run, fc_shuffle_table,
-    fc_stop_threads,
+    fc_amd_l3_bytes, fc_filter, fc_image, fc_interleaving, fc_isa, fc_isa_compiled, fc_isa_halves, fc_isa_kernel,
+    fc_isa_name, fc_isa_table, fc_isa_usable, fc_parallel, fc_permutation, fc_real_kernels, fc_rows, fc_run,
+    fc_shuffle_table, fc_stop_threads,
 )
 
 cdef extern from "stdlib.h" nogil:

@@ -105,6 +105,16 @@ cdef extern from "fastconv/kernels.h" nogil:
         void (*max_runs)(void *, const void *, const fc_columns *) noexcept nogil
         void (*mean_runs)(void *, const void *, const fc_columns *, const void *, const void *) noexcept nogil
 
+    ctypedef struct fc_interleaving:
+        fc_index ways
+        fc_index step
+        fc_index count
+        fc_index item_bytes
+        const unsigned char *table
+        fc_index rows
+        fc_index next_fine
+        fc_index[16] next_coarse
+
     ctypedef struct fc_permutation:
         fc_index unit
         fc_index pixels
@@ -123,10 +133,8 @@ cdef extern from "fastconv/kernels.h" nogil:
 
     ctypedef struct fc_byte_kernels:
         fc_index unit, words
-        void (*interleave)(void *, const void *const *, fc_index, fc_index, fc_index, fc_index,
-                           const unsigned char *) noexcept nogil
-        void (*deinterleave)(void *const *, const void *, fc_index, fc_index, fc_index, fc_index,
-                             const unsigned char *) noexcept nogil
+        void (*interleave)(void *, const void *const *, const fc_interleaving *) noexcept nogil
+        void (*deinterleave)(void *const *, const void *, const fc_interleaving *) noexcept nogil
         void (*permute)(void *const *, const void *const *, fc_index, const fc_permutation *) noexcept nogil
         void (*stream)(void *, const void *, fc_index) noexcept nogil
 

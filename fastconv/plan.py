@@ -266,8 +266,8 @@ class _Layer:
         x = as_array("input", input)
         plain = residual is None and output_size is None
         if out is None and plain and self._calls and (known := self._calls.get((x.shape, x.dtype))):
-            engine, shape, origin, last, end = known
-            y = np.empty(shape, x.dtype)
+            engine, empty, shape, origin, last, end = known
+            y = empty(shape, x.dtype)
             engine.run(rows(x, x.dtype), y, origin, get_num_threads(), last, end, self._ndim)
             return y
         form, ndim = self._form, self._ndim
@@ -282,7 +282,7 @@ class _Layer:
         if residual is not None:
             check_residual(residual, shape)
         if out is None:
-            y = self._run(x, np.empty(shape, compute), residual, place, choice, plain)
+            y = self._run(x, _core.empty(shape, compute), residual, place, choice, plain)
             return y if compute == dtype else y.astype(dtype)
         target = check_out(out, shape, dtype)
         arrays = x, self._weight, self._bias, residual
@@ -290,7 +290,7 @@ class _Layer:
         if target.dtype == compute and lies_in_planes(target, ndim + form.last) and apart:
             self._run(x, target, residual, place, choice)
         else:
-            target[...] = self._run(x, np.empty(shape, compute), residual, place, choice)
+            target[...] = self._run(x, _core.empty(shape, compute), residual, place, choice)
         return out
 
     def _run(
@@ -311,7 +311,8 @@ class _Layer:
             if not last or (x.shape[-1] > 1 and y.shape[-1] > 1):  # one channel lies the same either way
                 end = (*form.end, None) if form.end[0] else None
                 if to_learn and self._calls is not None and x.dtype == y.dtype and len(self._calls) < KNOWN_CALLS:
-                    self._calls[x.shape, x.dtype] = engine, y.shape, place.origin, last, end
+                    empty = _core.emptier(y.shape, y.dtype)
+                    self._calls[x.shape, x.dtype] = engine, empty, y.shape, place.origin, last, end
                 engine.run(rows(x, y.dtype), y, place.origin, get_num_threads(), last, end, self._ndim)
                 return y
         view = partial(_lifted, place=place, ndim=self._ndim, last=form.last)

@@ -722,7 +722,7 @@ def _deliver(
 ) -> NDArray[Any]:
     """Have the result filled in, as `compute`; return it as `dtype`, or put it into `out`."""
     if out is None:
-        y = np.empty(geometry.shape, compute)
+        y = _core.empty(geometry.shape, compute)
         fill(x, y, geometry)
         return y if compute == dtype else y.astype(dtype)
     target = check_out(out, geometry.shape, dtype)

@@ -120,9 +120,9 @@ def interpolate(
     dtype, compute = dtypes(("input",), x.dtype) if linear else (x.dtype, x.dtype)
     target = None if out is None else check_out(out, shape, dtype)
     if target is not None and target.dtype == compute and target.flags.c_contiguous and target.flags.aligned:
-        y = np.empty(shape, compute) if np.may_share_memory(target, x) else target
+        y = _core.empty(shape, compute) if np.may_share_memory(target, x) else target
     else:
-        y = np.empty(shape, compute)
+        y = _core.empty(shape, compute)
     if y.size:
         _fill(x, y, _tables(x.shape[2:], sizes, scales, mode, align, compute.char if linear else ""))
     if target is None:
@@ -305,7 +305,7 @@ def resize_conv2d(
         kernels = _repeated_kernels(w, operator.groups, factors).astype(compute)
         y = conv_transpose2d(x, kernels, layer.bias, factors, cut, groups=operator.groups, algorithm=algorithm)
     else:
-        y = np.empty(place.shape, compute)
+        y = _core.empty(place.shape, compute)
         if y.size:
             tables = _tables(x.shape[2:], sizes, scales, mode, align, "" if mode in NEAREST else compute.char)
             _convolve_bands(rows(x, compute), y, layer, sizes, tables)

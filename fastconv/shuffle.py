@@ -259,12 +259,12 @@ def _rearrange(
     shape = channels_last_shape(geometry.shape, ndim) if last else geometry.shape
     move = _move_last if last else _move
     if out is None:
-        return move(x, np.empty(shape, x.dtype), geometry, order, undo)
+        return move(x, _core.empty(shape, x.dtype), geometry, order, undo)
     target = check_out(out, shape, x.dtype)
     if target.flags.c_contiguous and not np.may_share_memory(target, x):
         move(x, target, geometry, order, undo)
     else:
-        target[...] = move(x, np.empty(shape, x.dtype), geometry, order, undo)
+        target[...] = move(x, _core.empty(shape, x.dtype), geometry, order, undo)
     return out
 
 

@@ -45,6 +45,11 @@ class Columns(ctypes.Structure):
     _fields_ += [("first", POINTER), ("length", POINTER)]
 
 
+class Interleaving(ctypes.Structure):
+    _fields_ = [(name, INDEX) for name in ("ways", "step", "count", "item_bytes")]
+    _fields_ += [("table", POINTER), ("rows", INDEX), ("next_fine", INDEX), ("next_coarse", INDEX * 16)]
+
+
 # The types of include/fastconv/kernels.h, result first.
 SIGNATURES = {
     "pack_weights": (INT, POINTER, POINTER, INDEX, POINTER, INDEX, POINTER, POINTER),
@@ -79,8 +84,7 @@ SIGNATURES = {
     **dict.fromkeys(("max_rows", "sum_rows"), (None, POINTER, INDEX, POINTER, POINTER, INDEX)),
     **dict.fromkeys(("max_taps", "max_runs"), (None, POINTER, POINTER, POINTER)),
     **dict.fromkeys(("mean_taps", "mean_runs"), (None, POINTER, POINTER, POINTER, POINTER, POINTER)),
-    "interleave": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, POINTER),
-    "deinterleave": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, POINTER),
+    **dict.fromkeys(("interleave", "deinterleave"), (None, POINTER, POINTER, POINTER)),
     "permute": (None, POINTER, POINTER, INDEX, POINTER),
     "stream": (None, POINTER, POINTER, INDEX),
 }
@@ -1018,47 +1022,64 @@ ITEM_BYTES = [1, 2, 4, 8, 16, 3, 12, 24, 36, 100, 1040]
 
 
 def moves(item):
-    """Yields ways, step, count; with the table of masks? and skew, to unalign the fine row."""
+    """Yields ways, step, count; with the table of masks? and skew, to unalign the fine rows; how many of these."""
     groups = [max(1, group // item) * n for group in (16, 32) for n in (1, 2)]
     counts = {0, 1, 2, 70, *(n + around for n in groups for around in (-1, 0, 1))} & set(range(71 if item < 200 else 4))
     for ways, step in [(2, 2), (3, 3), (4, 4), (5, 5), (7, 7), (16, 16), (1, 1), (1, 3), (2, 5), (3, 4)]:
         for count, table in product(sorted(counts), [False, True] if ways == step and 16 % item == 0 else [False]):
-            for skew in (0, 1):
-                yield ways, step, count, table, skew
+            for skew, rows in ((0, 3), (1, 1), (1, 2)):
+                yield ways, step, count, table, skew, rows
 
 
-def rows_of(fine, ways, step, item):
-    """View bytes of the fine row as [way, count, byte]."""
-    count = -(-len(fine) // (step * item))
-    return strided(fine, (ways, count, item), item, step * item, 1)
+def interleaving(kernel, guard, rng, ways, step, count, item, table, rows, undo):
+    """What the kernel is told, and how far apart rows lie: of each of coarse and of fine, beside one another or not."""
+    masks = guard.input(np.frombuffer(_core.shuffle_table(kernel.unit, ways, item, undo), np.uint8)) if table else None
+    *next_coarse, next_fine = (size * item + int(rng.integers(0, 9)) for size in [*[count] * ways, count * step])
+    how = Interleaving(ways, step, count, item, masks is not None and address(masks), rows, next_fine)
+    how.next_coarse[:ways] = next_coarse
+    return how, next_coarse, next_fine
+
+
+def fine_entries(fine, how, skew):
+    """View bytes of fine rows as [row, way, count, byte]."""
+    shape, step = (how.rows, how.ways, how.count, how.item_bytes), how.item_bytes
+    return strided(fine[skew:], shape, how.next_fine, step, how.step * step, 1)
+
+
+def fine_bytes(how, skew):
+    return skew + (how.rows - 1) * how.next_fine + max(0, (how.count - 1) * how.step + how.ways) * how.item_bytes
 
 
 @every("interleave")
 @pytest.mark.parametrize("item", ITEM_BYTES)
 def test_interleave(kernel, guard, rng, item):
-    for ways, step, count, table, skew in moves(item):
-        rows = rng.integers(0, 256, (ways, count, item), np.uint8)
-        masks = guard.input(np.frombuffer(_core.shuffle_table(kernel.unit, ways, item, 0), np.uint8)) if table else None
-        pointers = guard.input(np.array([address(guard.input(row)) for row in rows], np.uintp))
-        fine = guard.output(skew + max(0, (count - 1) * step + ways) * item, np.uint8)
-        kernel(fine[skew:], pointers, ways, step, count, item, masks)
-        got = guard.take(rows_of(fine[skew:], ways, step, item))
+    for ways, step, count, table, skew, rows in moves(item):
+        how, nexts, _ = interleaving(kernel, guard, rng, ways, step, count, item, table, rows, 0)
+        coarse = [rng.integers(0, 256, (rows - 1) * next_ + count * item, np.uint8) for next_ in nexts]
+        pointers = guard.input(np.array([address(guard.input(way)) for way in coarse], np.uintp))
+        fine = guard.output(fine_bytes(how, skew), np.uint8)
+        kernel(fine[skew:], pointers, ctypes.addressof(how))
+        got = guard.take(fine_entries(fine, how, skew))
         guard.check()
-        assert_same_bits(got, rows)
+        want = [strided(way, (rows, count, item), next_, item, 1) for way, next_ in zip(coarse, nexts, strict=True)]
+        assert_same_bits(got, np.stack(want, axis=1))
 
 
 @every("deinterleave")
 @pytest.mark.parametrize("item", ITEM_BYTES)
 def test_deinterleave(kernel, guard, rng, item):
-    for ways, step, count, table, skew in moves(item):
-        fine = rng.integers(0, 256, skew + max(0, (count - 1) * step + ways) * item, np.uint8)
-        masks = guard.input(np.frombuffer(_core.shuffle_table(kernel.unit, ways, item, 1), np.uint8)) if table else None
-        coarse = [guard.output((count, item), np.uint8) for _ in range(ways)]
-        pointers = guard.input(np.array([address(row) for row in coarse], np.uintp))
-        kernel(pointers, guard.input(fine)[skew:], ways, step, count, item, masks)
-        got = np.stack([guard.take(row) for row in coarse])
+    for ways, step, count, table, skew, rows in moves(item):
+        how, nexts, _ = interleaving(kernel, guard, rng, ways, step, count, item, table, rows, 1)
+        fine = rng.integers(0, 256, fine_bytes(how, skew), np.uint8)
+        coarse = [guard.output((rows - 1) * next_ + count * item, np.uint8) for next_ in nexts]
+        pointers = guard.input(np.array([address(way) for way in coarse], np.uintp))
+        kernel(pointers, guard.input(fine)[skew:], ctypes.addressof(how))
+        got = [
+            guard.take(strided(way, (rows, count, item), next_, item, 1))
+            for way, next_ in zip(coarse, nexts, strict=True)
+        ]
         guard.check()
-        assert_same_bits(got, rows_of(fine[skew:], ways, step, item).copy())
+        assert_same_bits(np.stack(got, axis=1), fine_entries(fine, how, skew).copy())
 
 
 PERMUTED = [  # channels, factors, item: groups of many pixels and of one, runs around a vector, blocks of channels

@@ -732,11 +732,12 @@ cdef class Call:
 
     cdef Cut cut
     cdef tuple shape, origin        # of the output; of the first window
-    cdef object dtype
+    cdef object dtype, new
     cdef int axes
 
     def __cinit__(self, Cut cut, tuple shape, tuple origin, dtype, int axes):
         self.cut, self.shape, self.origin, self.dtype, self.axes = cut, shape, origin, dtype, axes
+        self.new = emptier(shape, dtype)
 
     def __call__(self, x, weight, bias, Py_ssize_t threads):
         """The output, or None if an array has to be put in order first, or a weight is not finite."""
@@ -750,7 +751,7 @@ cdef class Call:
         engine = Engine(self.cut, weight, bias, threads, True)
         if not engine.finite:
             return None
-        y = numpy.empty(self.shape, self.dtype)
+        y = self.new(self.shape, self.dtype)
         target = lend(y, PyBUF_STRIDES | PyBUF_WRITABLE)
         image, output = view_of(&source.view, self.axes, False), view_of(&target.view, self.axes, False)
         end.given, end.residual = 0, NULL

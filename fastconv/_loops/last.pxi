@@ -94,13 +94,16 @@ cdef void store_pixels_last(const Job *job, const Item *item, const Line *line, 
     """What store_line does, where the channels of y lie side by side; `row` is that of the output."""
     cdef const_pointer[16] ways
     cdef Py_ssize_t step = job.out_step[2], whole = 0, i, m
+    cdef fc_interleaving how
     if job.shuffle_table is not NULL:
         whole = min(count, job.out[2] // step - w)
+        how.ways, how.step, how.count, how.item_bytes = job.ways, job.ways, whole, job.itemsize
+        how.table, how.rows = job.shuffle_table, 1
         for i in range(step):
             for m in range(job.outputs):
                 ways[i * job.outputs + m] = built(job, item, job.way + line.first + i, m, column)
         job.movers.interleave(job.y + (item.image * job.y_image + (row * job.out[2] + w * step) * job.outputs)
-                              * job.itemsize, ways, job.ways, job.ways, whole, job.itemsize, job.shuffle_table)
+                              * job.itemsize, ways, &how)
     if whole < count:
         store_last_ways(job, item, line, row, w + whole, count - whole, column + whole)
 
@@ -125,13 +128,16 @@ cdef void turn_pixels(const Job *job, char *to, Py_ssize_t pitch, const char *pi
                       Py_ssize_t count, Py_ssize_t channels) noexcept nogil:
     """Every step-th of neighbouring pixels becomes a column of `to`: few channels as ways of a row, more in squares."""
     cdef void_pointer[16] ways
+    cdef fc_interleaving how
     cdef Py_ssize_t c
     if job.turn_table is NULL or step > 1 or job.x_column != channels:
         job.kernels.transpose(to, pitch, pixels, step * job.x_column, count, channels)
         return
     for c in range(channels):
         ways[c] = to + c * pitch * job.itemsize
-    job.movers.deinterleave(ways, pixels, channels, channels, count, job.itemsize, job.turn_table)
+    how.ways, how.step, how.count, how.item_bytes = channels, channels, count, job.itemsize
+    how.table, how.rows = job.turn_table, 1
+    job.movers.deinterleave(ways, pixels, &how)
 
 
 cdef struct Turn:               # [image][row][column] to [image][column][row]

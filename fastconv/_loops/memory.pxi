@@ -6,6 +6,8 @@ up to a quarter of the call that wanted them: docs/performance.md.
 
 cdef enum:
     HUGE_PAGE = 2 << 20         # buffers of two and more ask for them: 33 MB written in 1.5 ms, not in 12.5
+    LINE = 64                   # bytes of a cache line
+    LINED_BYTES = 512 << 10     # of an output that begins with one; below, a microsecond is more than that brings
     LEAST_KEPT = 64 << 10       # malloc has smaller ones at hand
     MOST_KEPT = 32 << 20        # bytes of all that are kept
     KEPT_BLOCKS = 8
@@ -31,6 +33,27 @@ cdef void *aligned(Py_ssize_t size) except? NULL nogil:
     if large:
         ask_for_huge_pages(p, size)
     return p
+
+
+def empty(tuple shape, dtype):
+    """An output to be filled, as from numpy.empty; a large one begins with a cache line.
+
+    NumPy's begin 16 bytes behind one, and every vector of 64 bytes is stored to two. Depthwise layers take 3 to 8%
+    longer for it, FCN's 10%, shuffles past the caches, which write parts of lines, up to 2.5 times as long.
+    """
+    cdef unsigned char[::1] all_bytes
+    cdef Py_ssize_t size
+    if emptier(shape, dtype) is not empty:
+        return numpy.empty(shape, dtype)
+    size = math.prod(shape) * dtype.itemsize
+    memory = numpy.empty(size + LINE, numpy.uint8)
+    all_bytes = memory
+    return numpy.ndarray(shape, dtype, memory, -<uintptr_t>&all_bytes[0] & (LINE - 1))
+
+
+def emptier(tuple shape, dtype):
+    """What makes such outputs fastest: numpy.empty takes 0.2 us less than asking `empty` each time."""
+    return empty if math.prod(shape) * dtype.itemsize >= LINED_BYTES and not dtype.hasobject else numpy.empty
 
 
 cdef void *borrow(Py_ssize_t size) except? NULL:

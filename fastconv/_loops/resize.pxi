@@ -100,12 +100,15 @@ cdef void resize_nearest(void *pointer, Py_ssize_t number, Py_ssize_t worker) no
 
 cdef void repeat_row(const Resize *job, char *y, const char *x) noexcept nogil:
     cdef const_pointer[16] ways
+    cdef fc_interleaving how
     cdef const Py_ssize_t *at = job.at[2]
     cdef Py_ssize_t j, size = job.itemsize
     if job.factor:
         for j in range(job.factor):
             ways[j] = x
-        job.movers.interleave(y, ways, job.factor, job.factor, job.size[2], size, job.table)
+        how.ways, how.step, how.count, how.item_bytes = job.factor, job.factor, job.size[2], size
+        how.table, how.rows = job.table, 1
+        job.movers.interleave(y, ways, &how)
     elif size == 1:
         for j in range(job.out[2]):
             y[j] = x[at[j]]

@@ -5,6 +5,7 @@ Large ones are built in L1, some cache lines at a time, and copied past the cach
 
 cdef enum:
     PIECE_BYTES = 64 << 10      # of fine: what an item moves, and the longest piece of a row
+    ROWS_BYTES = 16 << 10       # of fine, in which the rows lie that one call moves a part of
     AVX2 = 1                    # in the list of instruction sets
     STRIP_OF_TILES = 256        # units of coarse pixels that go through one tile after the other, in L1
     AXES = 7                    # of the walk over pieces
@@ -13,16 +14,18 @@ cdef enum:
 
 cdef struct Shuffle:
     const fc_byte_kernels *movers
-    const unsigned char *table
     char *coarse
     char *fine
-    Py_ssize_t itemsize, factor, width, undo        # factor and positions of a row
+    fc_interleaving how
+    Py_ssize_t width, undo                          # positions of a row
     bint streams                                    # past the caches
     Py_ssize_t piece                                # positions of a piece of a row
+    Py_ssize_t axis, length, rows                   # of rows that have it moved together; how many there are, and go
     Py_ssize_t pieces, pieces_per_item
     Py_ssize_t next_way                             # bytes of coarse between the rows that make one of fine
     Py_ssize_t[7] count                             # axes in the order of fine: piece of the row, residue h, h, residue
     Py_ssize_t[7] step                              # d, d, channel, image; how many, and their bytes in coarse
+    Py_ssize_t[7] fine_step                         # and in fine
 
 
 def shuffle(x, y, Py_ssize_t itemsize, factors, int order, bint undo, Py_ssize_t threads):
@@ -31,7 +34,7 @@ def shuffle(x, y, Py_ssize_t itemsize, factors, int order, bint undo, Py_ssize_t
     cdef const unsigned char[:, :, :, :, ::1] source = x
     cdef unsigned char[:, :, :, :, ::1] target = y
     cdef unsigned char[16384] table
-    cdef Py_ssize_t fd, fh, fw, d, h, line, plane, images, channels, next_channel, axis
+    cdef Py_ssize_t fd, fh, fw, d, h, line, plane, images, channels, next_channel, axis, fine_line, piece_bytes
     if source.size == 0:
         return
     job.movers = &fc_isa_table(current_isa).bytes
@@ -41,24 +44,39 @@ def shuffle(x, y, Py_ssize_t itemsize, factors, int order, bint undo, Py_ssize_t
     channels = source.shape[1] if undo else target.shape[1]
     fd, fh, fw = factors
     plane = d * h * line
-    job.itemsize, job.undo, job.factor, job.width = itemsize, undo, fw, line // itemsize
+    job.undo, job.width = undo, line // itemsize
     job.next_way, next_channel = (channels * plane, plane) if order else (plane, fd * fh * fw * plane)
-    job.piece = STREAM_BYTES // fw // LINE * LINE // itemsize   # of whole lines of coarse, if there is room for one
+    job.piece = streamed_positions(fw, itemsize)
     job.streams = job.piece > 0 and goes_past_caches(x.nbytes, y.nbytes)
     if not job.streams:
         job.piece = max(1, PIECE_BYTES // (fw * itemsize))
     job.piece = min(job.width, job.piece)
+    fine_line, piece_bytes = fw * line, job.piece * fw * itemsize
     job.count[:] = [ceil_div(job.width, job.piece), fh, h, fd, d, channels, images]
     job.step[:] = [job.piece * itemsize, fw * job.next_way, line, fh * fw * job.next_way, h * line, next_channel,
                    channels * fd * fh * fw * plane]
+    job.fine_step[:] = [piece_bytes, fine_line, fh * fine_line, fh * fw * h * line, fd * fh * fw * h * line,
+                        fd * fh * fw * plane, channels * fd * fh * fw * plane]
+    job.axis = 1 if job.streams else 2              # past the caches in the order of fine
+    job.length = job.count[job.axis]
+    if not job.streams:
+        job.rows = max(1, min(h, ROWS_BYTES // (fh * piece_bytes)))
+    else:
+        job.rows = max(1, min(job.length, STREAM_BYTES // piece_bytes)) if job.piece == job.width and not undo else 1
+    job.count[job.axis] = ceil_div(job.length, job.rows)
     job.pieces = 1
     for axis in range(AXES):
         job.pieces *= job.count[axis]
-    job.pieces_per_item = max(1, PIECE_BYTES // (job.piece * fw * itemsize))
-    job.table = NULL
+    job.pieces_per_item = max(1, PIECE_BYTES // (piece_bytes * job.rows))
+    job.how.step, job.how.item_bytes, job.how.table = fw, itemsize, NULL
+    job.how.next_fine = job.fine_step[job.axis]
+    for axis in range(FC_MAX_WAYS):
+        job.how.next_coarse[axis] = job.step[job.axis]
+    job.step[job.axis] *= job.rows
+    job.fine_step[job.axis] *= job.rows
     if 2 <= fw <= FC_MAX_WAYS and itemsize in (1, 2, 4, 8, 16):
         fc_shuffle_table(table, job.movers.unit, fw, itemsize, undo)
-        job.table = table
+        job.how.table = table
     if source.size < SERIAL_BYTES:
         threads = 1
     with nogil:
@@ -68,69 +86,75 @@ def shuffle(x, y, Py_ssize_t itemsize, factors, int order, bint undo, Py_ssize_t
 cdef void shuffle_item(void *pointer, Py_ssize_t item, Py_ssize_t worker) noexcept nogil:
     """Pieces in the order of fine, found by counting: the divisions of an index take as long as moving a short row."""
     cdef const Shuffle *job = <const Shuffle *>pointer
-    cdef Py_ssize_t first = item * job.pieces_per_item, number = first, axis, count, ready = 0
+    cdef Py_ssize_t first = item * job.pieces_per_item, number = first, axis, ready = 0
     cdef Py_ssize_t[7] at
     cdef char *coarse = job.coarse
-    cdef char *fine
+    cdef char *fine = job.fine
+    cdef char *to                                   # where what is built goes
     cdef char[2112] room                            # STREAM_BYTES and a cache line
     cdef char *built = line_start(room)
+    cdef fc_interleaving how = job.how
     for axis in range(AXES):
         at[axis], number = number % job.count[axis], number // job.count[axis]
         coarse += at[axis] * job.step[axis]
-    fine = job.fine + (first // job.count[0] * job.width + at[0] * job.piece) * job.factor * job.itemsize
+        fine += at[axis] * job.fine_step[axis]
+    to = fine
     for number in range(min(job.pieces_per_item, job.pieces - first)):
-        count = min(job.piece, job.width - at[0] * job.piece)
+        how.count = min(job.piece, job.width - at[0] * job.piece)
+        how.rows = min(job.rows, job.length - at[job.axis] * job.rows)
         if not job.streams:
-            fine += shuffle_piece(job, coarse, fine, count)
+            shuffle_rows(job, &how, coarse, job.next_way, fine)
         elif job.undo:
-            fine += unshuffle_past(job, coarse, fine, count, built)
+            unshuffle_past(job, &how, coarse, fine, built)
         else:
-            if ready + job.piece * job.factor * job.itemsize > STREAM_BYTES:
-                job.movers.stream(fine - ready, built, ready)
-                ready = 0
-            ready += shuffle_piece(job, coarse, built + ready, count)
-            fine += count * job.factor * job.itemsize
+            if ready + how.rows * how.count * how.step * how.item_bytes > STREAM_BYTES:
+                job.movers.stream(to, built, ready)
+                to, ready = to + ready, 0
+            shuffle_rows(job, &how, coarse, job.next_way, built + ready)
+            ready += how.rows * how.count * how.step * how.item_bytes
         for axis in range(AXES):
             at[axis] += 1
             coarse += job.step[axis]
+            fine += job.fine_step[axis]
             if at[axis] < job.count[axis]:
                 break
             coarse -= at[axis] * job.step[axis]
+            fine -= at[axis] * job.fine_step[axis]
             at[axis] = 0
     if ready:
-        job.movers.stream(fine - ready, built, ready)
+        job.movers.stream(to, built, ready)
 
 
-cdef inline Py_ssize_t shuffle_piece(const Shuffle *job, char *coarse, char *fine, Py_ssize_t count) noexcept nogil:
-    """A piece of a row of fine, which is `factor` pieces of coarse, FC_MAX_WAYS at a time. Returns its bytes."""
+cdef inline void shuffle_rows(const Shuffle *job, fc_interleaving *how, char *coarse, Py_ssize_t next_way,
+                              char *fine) noexcept nogil:
+    """A piece of some rows of fine, each of which is `step` pieces of coarse, FC_MAX_WAYS at a time."""
     cdef void_pointer[16] ways
-    cdef Py_ssize_t factor = job.factor, itemsize = job.itemsize, j0 = 0, j, n
-    while j0 < factor:
-        n = min(<Py_ssize_t>FC_MAX_WAYS, factor - j0)
-        for j in range(n):
+    cdef Py_ssize_t j0 = 0, j, row
+    if how.step == 1:
+        for row in range(how.rows):
+            memcpy(coarse if job.undo else fine, fine if job.undo else coarse, how.count * how.item_bytes)
+            coarse += how.next_coarse[0]
+            fine += how.next_fine
+        return
+    while j0 < how.step:
+        how.ways = min(<Py_ssize_t>FC_MAX_WAYS, how.step - j0)
+        for j in range(how.ways):
             ways[j] = coarse
-            coarse += job.next_way
-        if factor == 1:
-            memcpy(ways[0] if job.undo else fine, fine if job.undo else ways[0], count * itemsize)
-        elif job.undo:
-            job.movers.deinterleave(ways, fine + j0 * itemsize, n, factor, count, itemsize, job.table)
+            coarse += next_way
+        if job.undo:
+            job.movers.deinterleave(ways, fine + j0 * how.item_bytes, how)
         else:
-            job.movers.interleave(fine + j0 * itemsize, <const void *const *>ways, n, factor, count, itemsize,
-                                  job.table)
-        j0 += n
-    return count * factor * itemsize
+            job.movers.interleave(fine + j0 * how.item_bytes, <const void *const *>ways, how)
+        j0 += how.ways
 
 
-cdef Py_ssize_t unshuffle_past(const Shuffle *job, char *coarse, char *fine, Py_ssize_t count,
-                               char *built) noexcept nogil:
+cdef void unshuffle_past(const Shuffle *job, fc_interleaving *how, char *coarse, char *fine,
+                         char *built) noexcept nogil:
     """The pieces of coarse of a piece of fine, built one behind the other and copied past the caches."""
-    cdef Shuffle near = job[0]
-    cdef Py_ssize_t j
-    near.next_way = count * job.itemsize
-    shuffle_piece(&near, built, fine, count)
-    for j in range(job.factor):
-        job.movers.stream(coarse + j * job.next_way, built + j * near.next_way, near.next_way)
-    return count * job.factor * job.itemsize
+    cdef Py_ssize_t size = how.count * how.item_bytes, j
+    shuffle_rows(job, how, built, size, fine)
+    for j in range(how.step):
+        job.movers.stream(coarse + j * job.next_way, built + j * size, size)
 
 
 # ---------------------------------------------------------------------------------------------- channels last

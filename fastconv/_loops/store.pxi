@@ -51,66 +51,63 @@ cdef const void *built(const Job *job, const Item *item, const Way *way, Py_ssiz
 
 cdef void store_rows(const Job *job, const Item *item, const Line *line, char *to, Py_ssize_t w, Py_ssize_t count,
                      Py_ssize_t column) noexcept nogil:
-    """All phases of the row at once, channel by channel; the last position may be cut by the end of the output."""
+    """All phases of the row at once, of all channels; the last position may be cut by the end of the output."""
     cdef const_pointer[16] ways
-    cdef Py_ssize_t[16] next_channel
-    cdef Py_ssize_t step = job.out_step[2], i, _m, whole = min(count, job.out[2] // step - w)
+    cdef fc_interleaving how
+    cdef Py_ssize_t step = job.out_step[2], i, whole = min(count, job.out[2] // step - w)
     cdef Py_ssize_t rest = job.out[2] - (w + whole) * step
     cdef const Way *way
     to += w * step * job.itemsize
     for i in range(step):
         way = job.way + line.first + i
         ways[i] = built(job, item, way, item.m0, column)
-        next_channel[i] = job.packed[way.group].group.phases * item.c_row * job.itemsize
-    for _m in range(item.m0, item.m1):
-        if job.streams and not job.end.given:       # what is finished is read again
-            stream_ways(job, ways, to, whole)
-        else:
-            job.movers.interleave(to, ways, step, step, whole, job.itemsize, job.shuffle_table)
-        if whole < count:
-            store_last(job, ways, to + whole * step * job.itemsize, whole, rest)
-        for i in range(step):
-            ways[i] = <const char *>ways[i] + next_channel[i]
-        to += job.y_channel * job.itemsize
+        how.next_coarse[i] = job.packed[way.group].group.phases * item.c_row * job.itemsize
+    how.ways, how.step, how.count, how.item_bytes = step, step, whole, job.itemsize
+    how.table, how.rows, how.next_fine = job.shuffle_table, item.m1 - item.m0, job.y_channel * job.itemsize
+    if job.streams and not job.end.given:           # what is finished is read again
+        stream_ways(job, ways, to, &how)
+    else:
+        job.movers.interleave(to, ways, &how)
+    if whole < count:                               # the first phases of one more position
+        for i in range(rest):
+            ways[i] = <const char *>ways[i] + whole * job.itemsize
+        how.ways, how.step, how.count, how.table = rest, rest, 1, NULL
+        job.movers.interleave(to + whole * step * job.itemsize, ways, &how)
 
 
-cdef void stream_ways(const Job *job, const const_pointer *ways, char *to, Py_ssize_t positions) noexcept nogil:
-    """... past the caches, some at a time."""
+cdef void stream_ways(const Job *job, const const_pointer *ways, char *to, const fc_interleaving *rows) noexcept nogil:
+    """... past the caches, some positions at a time."""
     cdef const_pointer[16] at
     cdef char[2112] room                            # STREAM_BYTES and a cache line
     cdef char *built = line_start(room)
-    cdef Py_ssize_t step = job.out_step[2], size = step * job.itemsize, p = 0, n, i
-    while p < positions:
-        n = min(STREAM_BYTES // size, positions - p)
-        for i in range(step):
-            at[i] = <const char *>ways[i] + p * job.itemsize
-        job.movers.interleave(built, at, step, step, n, job.itemsize, job.shuffle_table)
-        job.movers.stream(to + p * size, built, n * size)
-        p += n
-
-
-cdef void store_last(const Job *job, const const_pointer *ways, char *to, Py_ssize_t position,
-                     Py_ssize_t phases) noexcept nogil:
-    """The first phases of one position."""
-    cdef const_pointer[16] at
-    cdef Py_ssize_t i
-    for i in range(phases):
-        at[i] = <const char *>ways[i] + position * job.itemsize
-    job.movers.interleave(to, at, phases, phases, 1, job.itemsize, NULL)
+    cdef fc_interleaving how = rows[0]
+    cdef Py_ssize_t size = how.step * how.item_bytes, most = streamed_positions(how.step, how.item_bytes), row, p, i
+    how.rows = 1
+    for row in range(rows.rows):
+        p = 0
+        while p < rows.count:
+            how.count = min(most, rows.count - p)
+            for i in range(how.ways):
+                at[i] = <const char *>ways[i] + row * how.next_coarse[i] + p * how.item_bytes
+            job.movers.interleave(built, at, &how)
+            job.movers.stream(to + row * how.next_fine + p * size, built, how.count * size)
+            p += how.count
 
 
 cdef void store_ways(const Job *job, const Item *item, const Line *line, char *to, Py_ssize_t w, Py_ssize_t count,
                      Py_ssize_t column) noexcept nogil:
     """Phase by phase, where some have no taps or there are too many for registers."""
-    cdef Py_ssize_t step = job.out_step[2], i, m, n
+    cdef Py_ssize_t step = job.out_step[2], i
+    cdef fc_interleaving how
     cdef const Way *way
     cdef const void *source
+    how.ways, how.step, how.item_bytes, how.table = 1, step, job.itemsize, NULL
+    how.rows, how.next_fine = item.m1 - item.m0, job.y_channel * job.itemsize
     for i in range(line.first, line.first + line.count):
         way = job.way + i
         if way.residue >= job.out[2]:
             continue
-        n = min(count, ceil_div(job.out[2] - way.residue, step) - w)
-        for m in range(item.m0, item.m1):
-            source = built(job, item, way, m, column)
-            job.movers.interleave(to + ((m - item.m0) * job.y_channel + w * step + way.residue) * job.itemsize,
-                                  &source, 1, step, n, job.itemsize, NULL)
+        source = built(job, item, way, item.m0, column)
+        how.next_coarse[0] = job.packed[way.group].group.phases * item.c_row * job.itemsize
+        how.count = min(count, ceil_div(job.out[2] - way.residue, step) - w)
+        job.movers.interleave(to + (w * step + way.residue) * job.itemsize, &source, &how)

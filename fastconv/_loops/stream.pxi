@@ -6,7 +6,6 @@ activation is applied where filters are built; elsewhere outputs that are read a
 """
 
 cdef enum:
-    LINE = 64                   # bytes of a cache line
     STREAM_BYTES = 2 << 10      # of an output that are built before they are copied. 16 KiB keep the reads waiting
 
 cdef Py_ssize_t streamed_from
@@ -26,6 +25,11 @@ stream_from(fc_amd_l3_bytes() * 5 // 8 or 1 << 62)
 cdef char *line_start(char *room) noexcept nogil:
     """The first start of a cache line."""
     return room + (-<uintptr_t>room & (LINE - 1))
+
+
+cdef Py_ssize_t streamed_positions(Py_ssize_t ways, Py_ssize_t itemsize) noexcept nogil:
+    """How many of each way are built at a time: whole cache lines, if there is room for one."""
+    return STREAM_BYTES // ways // LINE * LINE // itemsize
 
 
 cdef bint goes_past_caches(Py_ssize_t input_bytes, Py_ssize_t output_bytes) noexcept nogil:

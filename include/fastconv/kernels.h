@@ -153,12 +153,17 @@ typedef fc_mean_taps_fn fc_mean_runs_fn;
 
 /* ---- byte kernels: any element size, in bytes ---- */
 
-/* kernels/shuffle.h: fine[q*step + j] = coarse[j][q] for j < ways, q < count; `table` is from fc_shuffle_table. */
-typedef void fc_interleave_fn(void *fine, const void *const *coarse, fc_index ways, fc_index step, fc_index count,
-                              fc_index item_bytes, const unsigned char *table);
+/* kernels/shuffle.h: rows of elements of item_bytes, fine[q*step + j] = coarse[j][q] for j < ways, q < count. Bytes lie
+ * between the starts of neighbouring rows: next_fine, and next_coarse of each way. `table` is from fc_shuffle_table. */
+typedef struct {
+    fc_index ways, step, count, item_bytes;
+    const unsigned char *table;
+    fc_index rows, next_fine;
+    fc_index next_coarse[FC_MAX_WAYS]; /* not read of one row */
+} fc_interleaving;
+typedef void fc_interleave_fn(void *fine, const void *const *coarse, const fc_interleaving *how);
 /* ... and back: coarse[j][q] = fine[q*step + j]. */
-typedef void fc_deinterleave_fn(void *const *coarse, const void *fine, fc_index ways, fc_index step, fc_index count,
-                                fc_index item_bytes, const unsigned char *table);
+typedef void fc_deinterleave_fn(void *const *coarse, const void *fine, const fc_interleaving *how);
 
 /* kernels/permute.h: bytes of groups of pixels change places. Runs are what a group has of one row, in bytes; of each
  * tile `places` has the numbers of loads and stores, whether each store has loads of its own, and of each of them the

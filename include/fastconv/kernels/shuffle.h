@@ -3,7 +3,7 @@
  *   interleave:    fine[q*step + j] = coarse[j][q]      q < count, j < ways <= step
  *   deinterleave:  coarse[j][q] = fine[q*step + j]
  *
- * for elements of any size; step counts elements. Where ways == step and an element is 1, 2, 4, 8 or 16 bytes, a unit
+ * for elements of any size, row after row; step counts elements. Beginning a call takes as long as moving 300 bytes. Where ways == step and an element is 1, 2, 4, 8 or 16 bytes, a unit
  * (B_UNIT bytes) of every coarse row makes `ways` units of the fine one, its blocks; each block is picked from the
  * rows, one row after the other, by permutations of bytes:
  *
@@ -61,6 +61,32 @@ FC_INLINE void FC_PASTE(interleave_groups__, FC_ISA, , , )(unsigned char *fine, 
     if (at < row_bytes) FC_PASTE(interleave_group__, FC_ISA, , , )(fine, coarse, ways, row_bytes - B_BYTES, table);
 }
 
+/* Many ways. Not inlined, or GCC would unroll the loop for each number of them up to 16: twice as slow. */
+static __attribute__((noinline)) void
+FC_PASTE(interleave_many__, FC_ISA, , , )(unsigned char *fine, const void *const *coarse, const fc_interleaving *how) {
+    FC_PASTE(interleave_groups__, FC_ISA, , , )(fine, coarse, how->ways, how->count * how->item_bytes, how->table);
+}
+
+/* All rows. `few` is the number of ways where it is a constant, or 0: then the addresses stay in registers, where the
+ * stores cannot be thought to change them, and 5 to 8 ways take half as long. */
+FC_INLINE void FC_PASTE(interleave_rows__, FC_ISA, , , )(unsigned char *fine, const void *const *coarse,
+                                                         const fc_index few, const fc_interleaving *how) {
+    const void *at[FC_MAX_WAYS];
+    const fc_index ways = few ? few : how->ways;
+    FC_UNROLL
+    for (fc_index j = 0; j < ways; j++) at[j] = coarse[j];
+    for (fc_index row = 1;; row++) {
+        if (few)
+            FC_PASTE(interleave_groups__, FC_ISA, , , )(fine, at, ways, how->count * how->item_bytes, how->table);
+        else
+            FC_PASTE(interleave_many__, FC_ISA, , , )(fine, at, how);
+        if (row >= how->rows) return;
+        fine += how->next_fine;
+        FC_UNROLL
+        for (fc_index j = 0; j < ways; j++) at[j] = (const char *)at[j] + how->next_coarse[j];
+    }
+}
+
 FC_INLINE void FC_PASTE(deinterleave_groups__, FC_ISA, , , )(void *const *coarse, const unsigned char *fine,
                                                              const fc_index ways, fc_index row_bytes,
                                                              const unsigned char *table) {
@@ -70,11 +96,29 @@ FC_INLINE void FC_PASTE(deinterleave_groups__, FC_ISA, , , )(void *const *coarse
     if (at < row_bytes) FC_PASTE(deinterleave_group__, FC_ISA, , , )(coarse, fine, ways, row_bytes - B_BYTES, table);
 }
 
-/* A few rows: their addresses in registers, where the stores cannot be thought to change them. */
-#define FC_KEPT(type, n)                                                                                               \
-    type kept[n];                                                                                                      \
-    FC_UNROLL                                                                                                          \
-    for (int j = 0; j < n; j++) kept[j] = coarse[j];
+static __attribute__((noinline)) void FC_PASTE(deinterleave_many__, FC_ISA, , , )(void *const *coarse,
+                                                                                  const unsigned char *fine,
+                                                                                  const fc_interleaving *how) {
+    FC_PASTE(deinterleave_groups__, FC_ISA, , , )(coarse, fine, how->ways, how->count * how->item_bytes, how->table);
+}
+
+FC_INLINE void FC_PASTE(deinterleave_rows__, FC_ISA, , , )(void *const *coarse, const unsigned char *fine,
+                                                           const fc_index few, const fc_interleaving *how) {
+    void *at[FC_MAX_WAYS];
+    const fc_index ways = few ? few : how->ways;
+    FC_UNROLL
+    for (fc_index j = 0; j < ways; j++) at[j] = coarse[j];
+    for (fc_index row = 1;; row++) {
+        if (few)
+            FC_PASTE(deinterleave_groups__, FC_ISA, , , )(at, fine, ways, how->count * how->item_bytes, how->table);
+        else
+            FC_PASTE(deinterleave_many__, FC_ISA, , , )(at, fine, how);
+        if (row >= how->rows) return;
+        fine += how->next_fine;
+        FC_UNROLL
+        for (fc_index j = 0; j < ways; j++) at[j] = (char *)at[j] + how->next_coarse[j];
+    }
+}
 #endif
 
 /* Some hundred bytes, more than 16: a call of memcpy takes as long as moving them. The last move overlaps. */
@@ -107,63 +151,62 @@ FC_INLINE void FC_PASTE(move__, FC_ISA, , , )(unsigned char *to, const unsigned 
     }
 }
 
-static void FC_KERNEL_NAME(bytes, interleave, FC_ISA)(void *fine, const void *const *coarse, fc_index ways,
-                                                      fc_index step, fc_index count, fc_index item_bytes,
-                                                      const unsigned char *table) {
-    unsigned char *to = fine;
+static void FC_KERNEL_NAME(bytes, interleave, FC_ISA)(void *fine, const void *const *coarse,
+                                                      const fc_interleaving *how) {
 #if FC_BYTE_WORDS
-    const fc_index bytes = count * item_bytes;
-    if (table && bytes >= B_BYTES) {
+    if (how->table && how->count * how->item_bytes >= B_BYTES) {
 #define FC_CASE(n)                                                                                                     \
-    case n: {                                                                                                          \
-        FC_KEPT(const void *, n)                                                                                       \
-        FC_PASTE(interleave_groups__, FC_ISA, , , )(to, kept, n, bytes, table);                                        \
-        break;                                                                                                         \
-    }
-        switch (ways) {
+    case n: FC_PASTE(interleave_rows__, FC_ISA, , , )(fine, coarse, n, how); break;
+        switch (how->ways) {
             FC_CASE(2)
             FC_CASE(3)
             FC_CASE(4)
-        default: FC_PASTE(interleave_groups__, FC_ISA, , , )(to, coarse, ways, bytes, table);
+            FC_CASE(5)
+            FC_CASE(6)
+            FC_CASE(7)
+            FC_CASE(8)
+        default: FC_PASTE(interleave_rows__, FC_ISA, , , )(fine, coarse, 0, how);
         }
 #undef FC_CASE
         return;
     }
 #endif
-    (void)table;
-    for (fc_index q = 0; q < count; q++)
-        for (fc_index j = 0; j < ways; j++)
-            FC_PASTE(move__, FC_ISA, , , )(to + (q * step + j) * item_bytes,
-                                           (const unsigned char *)coarse[j] + q * item_bytes, item_bytes);
+    const fc_index ways = how->ways, step = how->step * how->item_bytes, item_bytes = how->item_bytes;
+    for (fc_index row = 0; row < how->rows; row++)
+        for (fc_index j = 0; j < ways; j++) {
+            const unsigned char *from = (const unsigned char *)coarse[j] + (row ? row * how->next_coarse[j] : 0);
+            unsigned char *to = (unsigned char *)fine + (row ? row * how->next_fine : 0) + j * item_bytes;
+            for (fc_index q = 0; q < how->count; q++)
+                FC_PASTE(move__, FC_ISA, , , )(to + q * step, from + q * item_bytes, item_bytes);
+        }
 }
 
-static void FC_KERNEL_NAME(bytes, deinterleave, FC_ISA)(void *const *coarse, const void *fine, fc_index ways,
-                                                        fc_index step, fc_index count, fc_index item_bytes,
-                                                        const unsigned char *table) {
-    const unsigned char *from = fine;
+static void FC_KERNEL_NAME(bytes, deinterleave, FC_ISA)(void *const *coarse, const void *fine,
+                                                        const fc_interleaving *how) {
 #if FC_BYTE_WORDS
-    const fc_index bytes = count * item_bytes;
-    if (table && bytes >= B_BYTES) {
+    if (how->table && how->count * how->item_bytes >= B_BYTES) {
 #define FC_CASE(n)                                                                                                     \
-    case n: {                                                                                                          \
-        FC_KEPT(void *, n)                                                                                             \
-        FC_PASTE(deinterleave_groups__, FC_ISA, , , )(kept, from, n, bytes, table);                                    \
-        break;                                                                                                         \
-    }
-        switch (ways) {
+    case n: FC_PASTE(deinterleave_rows__, FC_ISA, , , )(coarse, fine, n, how); break;
+        switch (how->ways) {
             FC_CASE(2)
             FC_CASE(3)
             FC_CASE(4)
-        default: FC_PASTE(deinterleave_groups__, FC_ISA, , , )(coarse, from, ways, bytes, table);
+            FC_CASE(5)
+            FC_CASE(6)
+            FC_CASE(7)
+            FC_CASE(8)
+        default: FC_PASTE(deinterleave_rows__, FC_ISA, , , )(coarse, fine, 0, how);
         }
 #undef FC_CASE
         return;
     }
 #endif
-    (void)table;
-    for (fc_index q = 0; q < count; q++)
-        for (fc_index j = 0; j < ways; j++)
-            FC_PASTE(move__, FC_ISA, , , )((unsigned char *)coarse[j] + q * item_bytes,
-                                           from + (q * step + j) * item_bytes, item_bytes);
+    const fc_index ways = how->ways, step = how->step * how->item_bytes, item_bytes = how->item_bytes;
+    for (fc_index row = 0; row < how->rows; row++)
+        for (fc_index j = 0; j < ways; j++) {
+            unsigned char *to = (unsigned char *)coarse[j] + (row ? row * how->next_coarse[j] : 0);
+            const unsigned char *from = (const unsigned char *)fine + (row ? row * how->next_fine : 0) + j * item_bytes;
+            for (fc_index q = 0; q < how->count; q++)
+                FC_PASTE(move__, FC_ISA, , , )(to + q * item_bytes, from + q * step, item_bytes);
+        }
 }
-#undef FC_KEPT
