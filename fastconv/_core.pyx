@@ -59,7 +59,7 @@ cdef extern from *:
     #define FC_BUILD_FLAGS ""
     #endif
     /* Cython's arrays want literal sizes: [256] below is FC_MAX_THREADS, [16] FC_MAX_WAYS, [16384] FC_MAX_TABLE,
-     * [65600] STACK_BYTES and a cache line, [2112] STREAM_BYTES and one, [8] KEPT_BLOCKS. */
+     * [65600] STACK_BYTES and a cache line, [2112] STREAM_BYTES and one, [4160] BUILT_LAST and one, [8] KEPT_BLOCKS. */
     _Static_assert(FC_MAX_THREADS == 256 && FC_MAX_WAYS == 16 && FC_MAX_TABLE == 16384, "array sizes in _core.pyx");
     """
     void ask_for_huge_pages(void *p, size_t size) nogil

@@ -73,6 +73,72 @@ def test_shuffles_along_some_axes(factors, isa, rng, streams):
     same_both_ways(lambda y: fastconv.pixel_shuffle(x, factors, out=y), y.shape, x.dtype, streams)
 
 
+LAST = [  # channels of a fine pixel, factor, size, dtype: in one piece and in many, more than is built at a time
+    *[(3, 2, (7, 33), np.float32), (3, 3, (4, 700), np.float32), (1, 2, (5, 300), np.uint8), (5, 2, (4, 90), np.int16)],
+    *[(16, 4, (3, 21), np.uint8), (64, 2, (5, 12), np.float32), (15, 2, (3, 40), np.float32)],
+    *[(300, 2, (2, 5), np.float32), (2, 2, (3, 50), np.complex128)],
+]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("order", ["crd", "dcr"])
+@pytest.mark.parametrize(("channels", "factor", "size", "dtype"), LAST)
+def test_shuffles_channels_last(channels, factor, size, dtype, order, threads, isa, rng, streams):
+    dtype, (h, w), last = np.dtype(dtype), size, dict(order=order, layout="NHWC")
+    coarse = rng.integers(0, 256, (2, h, w, channels * factor**2 * dtype.itemsize), np.uint8).view(dtype)
+    planes = np.ascontiguousarray(np.moveaxis(coarse, -1, 1))
+    with fastconv.threads(threads):
+        fine = fastconv.pixel_shuffle(coarse, factor, **last)
+        assert_same_bits(np.moveaxis(fine, -1, 1), fastconv.pixel_shuffle(planes, factor, order=order))
+        same_both_ways(lambda y: fastconv.pixel_shuffle(coarse, factor, out=y, **last), fine.shape, dtype, streams)
+        _core.stream_from(0)
+        assert_same_bits(fastconv.pixel_unshuffle(fine, factor, **last), coarse)
+        same_both_ways(lambda x: fastconv.pixel_unshuffle(fine, factor, out=x, **last), coarse.shape, dtype, streams)
+
+
+@pytest.mark.parametrize("activation", [None, "relu"])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(
+    ("channels", "size"), [(16, (9, 90)), (32, (6, 50)), (40, (7, 31)), (200, (5, 40)), (1100, (4, 9))]
+)
+def test_depthwise_channels_last(channels, size, stride, activation, isa, rng, streams):
+    """Rows in pieces, without their ends; more channels than are built at a time."""
+    x = rng.standard_normal((2, *size, channels), dtype=np.float32)
+    w = rng.standard_normal((channels, 1, 3, 3), dtype=np.float32)
+    known = dict(stride=stride, padding=1, groups=channels, layout="NHWC", activation=activation)
+    layer = fastconv.Conv2d(w, None, algorithm="direct", **known)
+    shape = layer.describe(x.shape)["output_shape"]
+    same_both_ways(lambda y: layer(x, out=y), shape, x.dtype, streams)
+
+
+LARGE = {
+    "function": lambda x: fastconv.conv2d(x, np.ones((8, 8, 1, 1), np.float32)),
+    "layer": lambda x: fastconv.Conv2d(np.ones((8, 8, 3, 3), np.float32), padding=1)(x),
+    "layer that knows the call": lambda x: [*map(fastconv.Conv2d(np.ones((8, 8, 3, 3), np.float32)), [x, x])][1],
+    "shuffle": lambda x: fastconv.pixel_shuffle(x, 2),
+    "pool": lambda x: fastconv.max_pool2d(x, 3, 1),
+    "resized": lambda x: fastconv.interpolate(x, scale_factor=2),
+    "resized, then a convolution": lambda x: fastconv.resize_conv2d(
+        x, np.ones((8, 8, 3, 3), np.float32), scale_factor=2
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_large_outputs_begin_with_a_cache_line(name, rng):
+    x = rng.standard_normal((1, 8, 160, 160), dtype=np.float32)
+    y = LARGE[name](x)
+    assert y.nbytes > 1 << 19
+    assert y.ctypes.data % 64 == 0
+    assert y.flags.c_contiguous
+    assert y.flags.writeable
+
+
+def test_large_arrays_of_objects(rng):
+    x = rng.standard_normal((4, 160, 160)).astype(object)
+    assert (fastconv.pixel_unshuffle(fastconv.pixel_shuffle(x, 2), 2) == x).all()
+
+
 FILTERS = {  # what differs: the image or strips of it, rows in turns, pieces of rows, several taps of the sum at a time
     "3x3": dict(size=(19, 70), kernel=(3, 3), padding=1),
     "3x3 of long rows": dict(size=(11, 2500), kernel=(3, 3), padding=1),

@@ -23,6 +23,7 @@ cdef enum:
 
 cdef struct DepthwiseJob:
     const fc_real_kernels *kernels
+    const fc_byte_kernels *movers
     Py_ssize_t lanes, channels, blocks, group       # blocks of `lanes` channels; channels that see each other
     Py_ssize_t pixels, colours                      # that share the lanes, as channels: see colours.pxi; or 1, channels
     Py_ssize_t taps, low_h, low_w, span_h, span_w   # offsets of the taps: least, and greatest less least
@@ -43,6 +44,7 @@ cdef struct DepthwiseJob:
     Py_ssize_t colour_row                           # numbers of one: an odd number of cache lines
     int in_place
     Py_ssize_t inner, inner_end                     # columns whose taps are all inside
+    Py_ssize_t streamed                             # columns at a time that go past the caches, or 0
     Py_ssize_t flat_at, out_at, list_at, scratch_size       # in a worker's scratch, in floats
     float *scratch
 
@@ -113,6 +115,9 @@ cdef class Depthwise:
         job.end.given, job.end.residual = 0, NULL
         if end is not None:
             residual = bind_end(&job.end, end, sizeof(float))
+        job.movers, job.streamed = &fc_isa_table(current_isa).bytes, 0
+        if job.in_place and not job.end.given and goes_past_caches(x_view.len, y_view.len):
+            job.streamed = BUILT_LAST // (job.y_column * size)
         job.scratch = <float *>borrow(job.scratch_size * job.threads * size)
         with nogil:
             fc_parallel(colour_band if job.pixels > 1 else depthwise_rows if job.in_place else depthwise_band, &job,
@@ -317,7 +322,6 @@ cdef void depthwise_pixels(const DepthwiseJob *job, const float *x, Py_ssize_t x
     cdef Py_ssize_t weights = job.taps * job.group * job.lanes
     cdef Py_ssize_t near = max(1, NEAR_BYTES // (weights * <Py_ssize_t>sizeof(float)))
     cdef const Py_ssize_t *at = ends.lists + 2 * i * job.taps
-    x, y = x + ends.column[i] * job.step_w * job.x_column, y + ends.column[i] * job.y_column
     while block < whole:
         blocks = min(near, whole - block)
         job.kernels.depthwise(y + block * job.lanes, y_step, count, x + block * job.lanes, x_step, blocks, job.group,
@@ -331,16 +335,25 @@ cdef void depthwise_pixels(const DepthwiseJob *job, const float *x, Py_ssize_t x
 
 
 cdef void depthwise_inner(const DepthwiseJob *job, const float *x, float *y, const Ends *ends) noexcept nogil:
-    if job.inner < job.inner_end:
-        depthwise_pixels(job, x, job.step_w * job.x_column, y, job.y_column, job.inner_end - job.inner, ends,
-                         ends.count)
+    """The columns of a row that have the same taps, past the caches in pieces."""
+    cdef Py_ssize_t w = job.inner, step = job.step_w * job.x_column, count
+    cdef char[4160] room                            # BUILT_LAST and a cache line
+    cdef float *built = <float *>line_start(room)
+    while w < job.inner_end:
+        count = min(job.streamed, job.inner_end - w) if job.streamed else job.inner_end - w
+        depthwise_pixels(job, x + w * step, step, built if job.streamed else y + w * job.y_column, job.y_column, count,
+                         ends, ends.count)
+        if job.streamed:
+            job.movers.stream(y + w * job.y_column, built, count * job.y_column * <Py_ssize_t>sizeof(float))
+        w += count
 
 
 cdef void depthwise_ends(const DepthwiseJob *job, const float *x, float *y, Py_ssize_t rows,
                          const Ends *ends) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(ends.count):
-        depthwise_pixels(job, x, job.step_h * job.x_row, y, job.out_w * job.y_column, rows, ends, i)
+        depthwise_pixels(job, x + ends.column[i] * job.step_w * job.x_column, job.step_h * job.x_row,
+                         y + ends.column[i] * job.y_column, job.out_w * job.y_column, rows, ends, i)
 
 
 cdef void list_ends(const DepthwiseJob *job, Py_ssize_t at_h, Ends *ends) noexcept nogil:

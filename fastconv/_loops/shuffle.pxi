@@ -7,6 +7,7 @@ cdef enum:
     PIECE_BYTES = 64 << 10      # of fine: what an item moves, and the longest piece of a row
     ROWS_BYTES = 16 << 10       # of fine, in which the rows lie that one call moves a part of
     AVX2 = 1                    # in the list of instruction sets
+    BUILT_LAST = 4 << 10        # bytes that are built before they are copied past the caches, channels last
     STRIP_OF_TILES = 256        # units of coarse pixels that go through one tile after the other, in L1
     AXES = 7                    # of the walk over pieces
     SERIAL_BYTES = 256 << 10    # below which waking a thread costs more than it brings
@@ -169,6 +170,7 @@ cdef struct LastShuffle:        # rows of coarse [w][k], k = (c*fh + i)*fw + j o
     Py_ssize_t columns                              # runs of a fine row: 1, or its pixels apart
     Py_ssize_t piece, pieces                        # coarse pixels of an item
     Py_ssize_t strip                                # and of a call of the kernel
+    bint streams                                    # past the caches
 
 
 def shuffle_last(x, y, Py_ssize_t pixel, factors, permutation, bint undo, Py_ssize_t threads):
@@ -205,7 +207,12 @@ def shuffle_last(x, y, Py_ssize_t pixel, factors, permutation, bint undo, Py_ssi
         plan.to_block, plan.from_block = plan.from_block, plan.to_block
     plan.places, plan.masks = &places[0], &masks[0]
     job.strip = PIECE_BYTES if plan.tiles == 1 else STRIP_OF_TILES * job.movers.unit
+    job.streams = goes_past_caches(x.nbytes, y.nbytes) and area * pixel * plan.pixels <= BUILT_LAST
+    if job.streams:
+        job.strip = BUILT_LAST
     job.strip = max(1, job.strip // (area * pixel * plan.pixels)) * plan.pixels
+    if job.streams:
+        job.strip = whole_lines(job.strip, plan.pixels, (area if undo else job.fw) * pixel)
     job.piece = ceil_div(max(job.strip, PIECE_BYTES // (area * pixel)), job.strip) * job.strip
     job.pieces = ceil_div(job.width, job.piece)
     if source.size < SERIAL_BYTES:
@@ -214,31 +221,60 @@ def shuffle_last(x, y, Py_ssize_t pixel, factors, permutation, bint undo, Py_ssi
         fc_parallel(shuffle_last_piece, &job, rows * job.pieces, threads)
 
 
+cdef Py_ssize_t whole_lines(Py_ssize_t most, Py_ssize_t step, Py_ssize_t size) noexcept:
+    """The largest multiple of `step` up to `most` that fills whole cache lines with elements of `size`; or `most`."""
+    cdef Py_ssize_t count = most
+    while count and count * size % LINE:
+        count -= step
+    return count or most
+
+
 cdef void shuffle_last_piece(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
     """Pixels of a row, some at a time. The last block of channels may begin before the one before it ends."""
     cdef const LastShuffle *job = <const LastShuffle *>pointer
-    cdef Py_ssize_t row = number // job.pieces, w = number % job.pieces * job.piece, count
-    cdef Py_ssize_t end = min(job.width, w + job.piece), rest = job.pixel % job.block
+    cdef Py_ssize_t row = number // job.pieces, w = number % job.pieces * job.piece, count, i, run
+    cdef Py_ssize_t end = min(job.width, w + job.piece), rest = job.pixel % job.block, area = job.fh * job.fw
+    cdef Py_ssize_t fine_row = job.width * job.fw * job.pixel
     cdef fc_permutation last = job.plan
+    cdef char *coarse
+    cdef char *fine
+    cdef char[4160] room                            # BUILT_LAST and a cache line
+    cdef char *built = line_start(room)
     last.blocks = 1
     while w < end:
         count = min(job.strip, end - w)
-        permute_pixels(job, &job.plan, row, w, count, 0)
-        if rest:
-            permute_pixels(job, &last, row, w, count, job.pixel - job.block)
+        coarse = job.coarse + (row * job.width + w) * area * job.pixel
+        fine = job.fine + (row * job.fh * job.width + w) * job.fw * job.pixel
+        run = count * job.fw * job.pixel
+        if not job.streams:
+            permute_blocks(job, &last, coarse, fine, fine_row, count, rest)
+        elif job.undo:
+            permute_blocks(job, &last, built, fine, fine_row, count, rest)
+            job.movers.stream(coarse, built, job.fh * run)
+        else:
+            permute_blocks(job, &last, coarse, built, run, count, rest)
+            for i in range(job.fh):
+                job.movers.stream(fine + i * fine_row, built + i * run, run)
         w += count
 
 
-cdef void permute_pixels(const LastShuffle *job, const fc_permutation *plan, Py_ssize_t row, Py_ssize_t w,
-                         Py_ssize_t count, Py_ssize_t at) noexcept nogil:
+cdef void permute_blocks(const LastShuffle *job, const fc_permutation *last, char *coarse, char *fine,
+                         Py_ssize_t fine_row, Py_ssize_t count, Py_ssize_t rest) noexcept nogil:
+    permute_pixels(job, &job.plan, coarse, fine, fine_row, count, 0)
+    if rest:
+        permute_pixels(job, last, coarse, fine, fine_row, count, job.pixel - job.block)
+
+
+cdef void permute_pixels(const LastShuffle *job, const fc_permutation *plan, char *coarse, char *fine,
+                         Py_ssize_t fine_row, Py_ssize_t count, Py_ssize_t at) noexcept nogil:
     """... of the channels from byte `at` of a fine pixel on."""
     cdef Py_ssize_t i, j
-    cdef void_pointer[64] fine
-    cdef void_pointer coarse = job.coarse + ((row * job.width + w) * job.pixel + at) * job.fh * job.fw
+    cdef void_pointer[64] runs
+    cdef void_pointer whole = coarse + at * job.fh * job.fw
     for i in range(job.fh):
         for j in range(job.columns):
-            fine[i * job.columns + j] = job.fine + (((row * job.fh + i) * job.width + w) * job.fw + j) * job.pixel + at
+            runs[i * job.columns + j] = fine + i * fine_row + j * job.pixel + at
     if job.undo:
-        job.movers.permute(&coarse, <const void *const *>fine, count, plan)
+        job.movers.permute(&whole, <const void *const *>runs, count, plan)
     else:
-        job.movers.permute(fine, <const void *const *>&coarse, count, plan)
+        job.movers.permute(runs, <const void *const *>&whole, count, plan)

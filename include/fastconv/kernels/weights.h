@@ -42,7 +42,7 @@ FC_INLINE v_t FC_WORD(pack_square)(real *a, const real *w, const fc_index rows, 
     const fc_index width = offset[count - 1] - offset[0] + 1;
     v_t v[V_LANES];
     /* The rows of the next panel are next in memory. Beyond L3 that makes 1.3 ns per weight 0.7. */
-    const fc_index ahead = rows > 1 ? (row_offset[1] - row_offset[0]) * rows : 0;
+    const fc_index ahead = rows > 1 ? (row_offset[rows - 1] - row_offset[0]) * rows / (rows - 1) : 0;
     w += offset[0];
     FC_UNROLL
     for (int r = 0; r < V_LANES; r++) {
