@@ -7,7 +7,6 @@ cdef enum:
     PIECE_BYTES = 64 << 10      # of fine: what an item moves, and the longest piece of a row
     ROWS_BYTES = 16 << 10       # of fine, in which the rows lie that one call moves a part of
     AVX2 = 1                    # in the list of instruction sets
-    BUILT_LAST = 4 << 10        # bytes that are built before they are copied past the caches, channels last
     STRIP_OF_TILES = 256        # units of coarse pixels that go through one tile after the other, in L1
     AXES = 7                    # of the walk over pieces
     SERIAL_BYTES = 256 << 10    # below which waking a thread costs more than it brings

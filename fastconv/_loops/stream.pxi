@@ -1,12 +1,16 @@
 """Outputs too large for the caches: built in L1, a little at a time, and copied past the caches from there.
 
 An ordinary store reads the line that it overwrites, and that line pushes one of the input out of L3. For shuffles,
-filters and interleaved rows, which do little else than move data; products take so long that nothing is gained. An
-activation is applied where filters are built; elsewhere outputs that are read again go the ordinary way.
+filters, depthwise pixels and interleaved rows, which do little else than move data; products take so long that nothing
+is gained. An activation is applied where filters are built; elsewhere outputs that are read again go the ordinary way.
+
+Runs should begin and end with a cache line: a part of one is stored as ever. So large outputs do (`empty` in
+memory.pxi), and what is built at a time fills whole ones.
 """
 
 cdef enum:
     STREAM_BYTES = 2 << 10      # of an output that are built before they are copied. 16 KiB keep the reads waiting
+    BUILT_LAST = 4 << 10        # likewise, where channels lie last
 
 cdef Py_ssize_t streamed_from
 
