@@ -125,6 +125,7 @@ cdef class Cut:
             job.out_step[axis] = phases.out_step[axis]
             job.image.step[axis] = phases.in_step[axis]
         job.reach, job.border = phases.reach, phases.border
+        self._expect_room()
         job.strips = self._strips_pay()
         self.algorithm = "direct, strips" if job.strips else "direct, panels"
         self._cut_units()
@@ -146,6 +147,17 @@ cdef class Cut:
         cdef Table kept = Table(numbers)
         self.tables.append(kept)
         return kept.at
+
+    cdef int _expect_room(self) except -1:
+        """Weights that will not fit when they are packed: lists of as many rows would fill the memory before."""
+        cdef Py_ssize_t i
+        size = 0
+        for i in range(self.phases.n_groups):
+            size += self.phases.group[i].phases * self.phases.group[i].taps
+        size *= self.template.groups * self.template.outputs * self.template.channels * self.template.itemsize
+        if size > LEAST_KEPT:
+            free(aligned(min(size, 1 << 62)))
+        return 0
 
     cdef bint _strips_pay(self):
         """Few outputs per pixel or few channels, several taps, and a strip that can be made small.

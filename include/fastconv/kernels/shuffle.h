@@ -171,13 +171,13 @@ static void FC_KERNEL_NAME(bytes, interleave, FC_ISA)(void *fine, const void *co
         return;
     }
 #endif
-    const fc_index ways = how->ways, step = how->step * how->item_bytes, item_bytes = how->item_bytes;
+    const fc_index ways = how->ways, step = how->step, item_bytes = how->item_bytes;
     for (fc_index row = 0; row < how->rows; row++)
         for (fc_index j = 0; j < ways; j++) {
             const unsigned char *from = (const unsigned char *)coarse[j] + (row ? row * how->next_coarse[j] : 0);
-            unsigned char *to = (unsigned char *)fine + (row ? row * how->next_fine : 0) + j * item_bytes;
+            unsigned char *to = (unsigned char *)fine + (row ? row * how->next_fine : 0);
             for (fc_index q = 0; q < how->count; q++)
-                FC_PASTE(move__, FC_ISA, , , )(to + q * step, from + q * item_bytes, item_bytes);
+                FC_PASTE(move__, FC_ISA, , , )(to + (q * step + j) * item_bytes, from + q * item_bytes, item_bytes);
         }
 }
 
@@ -201,12 +201,12 @@ static void FC_KERNEL_NAME(bytes, deinterleave, FC_ISA)(void *const *coarse, con
         return;
     }
 #endif
-    const fc_index ways = how->ways, step = how->step * how->item_bytes, item_bytes = how->item_bytes;
+    const fc_index ways = how->ways, step = how->step, item_bytes = how->item_bytes;
     for (fc_index row = 0; row < how->rows; row++)
         for (fc_index j = 0; j < ways; j++) {
             unsigned char *to = (unsigned char *)coarse[j] + (row ? row * how->next_coarse[j] : 0);
-            const unsigned char *from = (const unsigned char *)fine + (row ? row * how->next_fine : 0) + j * item_bytes;
+            const unsigned char *from = (const unsigned char *)fine + (row ? row * how->next_fine : 0);
             for (fc_index q = 0; q < how->count; q++)
-                FC_PASTE(move__, FC_ISA, , , )(to + q * item_bytes, from + q * step, item_bytes);
+                FC_PASTE(move__, FC_ISA, , , )(to + q * item_bytes, from + (q * step + j) * item_bytes, item_bytes);
         }
 }
