@@ -12,6 +12,7 @@ each, of bytes or of words.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ TAKE, KEEP = 0x40, 0x80  # of include/fastconv/kernels.h
 WORD, SIGN = 4, 0x80  # bytes of a word, and what its mask has where it is taken
 SIDE = 4  # of a tile: its loads, unless one store alone has more, and its stores
 EACH = 8  # masks of a tile whose stores have loads of their own
+LONG_UNIT = 64  # of AVX-512
 SMALL_UNIT = 16  # of AVX2: 4 elements from 4 loads, where 16 would come from as many as there are fine pixels
 MOST_BYTES = 4096  # FC_MAX_GROUP; at the worst they have 64 KiB of masks, which stay in L2
 MOST_RUNS = 64  # FC_MAX_RUNS
@@ -28,6 +30,7 @@ OWN_LOADS = 16, 32  # units that may have them: with vectors of 64 bytes, which 
 WORD_PLANS = 3  # that are compared: groups of still more pixels never were the best
 STRIP = 4 << 10  # of AVX2: bytes of coarse pixels that go through one tile after the other, 256 units in the core
 PUT_BYTES, PUT_WORDS, LOOP, BEGIN = 2, 4, 4, 60  # operations, about: for a mask with AVX2, around a tile, before it
+PUT_LONG = 1  # for a mask with AVX-512
 
 
 class Permutation(NamedTuple):
@@ -86,6 +89,10 @@ def permutation(
     if pixel < unit or not (unit % itemsize or order == "dcr"):  # where rows of fine pixels are runs of the coarse one
         pixels = 1 if pixel >= unit else max(1, unit // (fw * pixel))
         plans += _plan(unit, False, itemsize, channels, factors, order, undo, pixels)
+        if unit == LONG_UNIT:  # whole vectors spoil nothing: 3 to 13% faster in one tile; in more, up to 23% slower
+            whole = unit // math.gcd(unit, fh * fw * pixel)
+            fuller = _plan(unit, False, itemsize, channels, factors, order, undo, -(-pixels // whole) * whole)
+            plans += [plan for plan in fuller if len(plan.tiles) == 1]
     return written(min(plans, key=lambda plan: plan.cost)) if plans else None
 
 
@@ -124,17 +131,21 @@ def _plan(
     run = size * itemsize // (rows if undo else 1)
     groups = max(1, STRIP // (size * itemsize))
     ways = [_shared_tiles(places, unit, run), *([_own_tiles(places, unit, run)] if unit in OWN_LOADS else [])]
-    cost, tiles = min(((_operations(way, words, groups), way) for way in ways), key=lambda pair: pair[0])
+    put = PUT_WORDS if words else PUT_LONG if unit == LONG_UNIT else PUT_BYTES
+    cost, tiles = min(((_operations(way, put, groups), way) for way in ways), key=lambda pair: pair[0])
     return [Plan(unit, words, pixels, block * itemsize, rows, run, tiles, cost / pixels)]
 
 
-def _operations(tiles: list[_Tile], words: bool, groups: int) -> float:
-    """Estimate the operations for a group of pixels, of a row of `groups`: a tile is set up, and done for each."""
+def _operations(tiles: list[_Tile], put: int, groups: int) -> float:
+    """Estimate the operations for a group of pixels, of a row of `groups`: a tile is set up, and done for each.
+
+    put : those for a mask.
+    """
     total = 0.0
     for tile in tiles:
         loads, stores = len(tile.loads), len(tile.stores)
         masks, read = loads * stores, loads * stores if tile.each else loads
-        moves = masks * (PUT_WORDS if words else PUT_BYTES) + read + stores + LOOP
+        moves = masks * put + read + stores + LOOP
         total += moves * (1 if loads <= SIDE else 2) + BEGIN / groups
     return total
 

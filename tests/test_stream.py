@@ -202,6 +202,48 @@ def test_interleaved_rows(channels, outputs, groups, kernel, stride, size, dtype
     same_both_ways(lambda y: layer(x, out=y), shape, dtype, streams)
 
 
+LAST_PHASES = [  # channels, outputs, groups, kernel, stride: outputs of a phase in whole lines, in parts of one, ...
+    *[(5, 32, 1, 3, 2), (6, 48, 1, 2, 2), (4, 128, 1, 2, 2), (3, 160, 1, 2, 2), (8, 20, 1, 3, 2)],
+    *[(32, 64, 2, 2, 3), (21, 21, 21, 16, 8), (64, 64, 64, 4, 2), (6, 10, 1, 16, 8)],  # ... of a group; in planes
+    *[(30, 150, 30, 2, 2), (70, 70, 70, 3, 2)],
+]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("activation", [None, "relu"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("channels", "outputs", "groups", "kernel", "stride"), LAST_PHASES)
+def test_phases_channels_last(
+    channels, outputs, groups, kernel, stride, dtype, activation, threads, isa, rng, streams, monkeypatch
+):
+    """Turned row by row, or from planes, where the core is told that they go past the caches."""
+    past, turn = [], _core.turn
+    monkeypatch.setattr(_core, "turn", lambda *about: (past.append(about[4:]), turn(*about)))
+    x = rng.standard_normal((2, 7, 45, channels)).astype(dtype)
+    w = rng.standard_normal((channels, outputs // groups, kernel, kernel)).astype(dtype)
+    layer = fastconv.ConvTranspose2d(
+        w, None, stride=stride, padding=1, groups=groups, activation=activation, layout="NHWC"
+    )
+    shape = layer.describe(x.shape)["output_shape"]
+    with fastconv.threads(threads):
+        same_both_ways(lambda y: layer(x, out=y), shape, dtype, streams)
+    told = [flags[0] for flags in past if flags]
+    assert bool(told) == (outputs // groups < 8)
+    places = [activation is None] * 3 + [False]  # three in a cache line, and as ever
+    assert told == [streamed for streamed in places for _ in range(len(told) // 4)]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("channels", "outputs", "groups"), [(64, 128, 64), (90, 90, 45), (40, 320, 40), (18, 18, 9)])
+def test_planes_that_are_turned(channels, outputs, groups, dtype, isa, rng, streams):
+    """Pixels of as many bytes as are built at a time, of parts of lines, and of too many."""
+    x = rng.standard_normal((2, 9, 70, channels)).astype(dtype)
+    w = rng.standard_normal((outputs, channels // groups, 3, 3)).astype(dtype)
+    layer = fastconv.Conv2d(w, None, padding=1, groups=groups, layout="NHWC", algorithm="direct")
+    shape = layer.describe(x.shape)["output_shape"]
+    same_both_ways(lambda y: layer(x, out=y), shape, dtype, streams)
+
+
 def test_sub_pixel(isa, rng, streams):
     x = rng.standard_normal((1, 8, 20, 150), dtype=np.float32)
     layer = fastconv.SubpixelConv2d(rng.standard_normal((12, 8, 3, 3), dtype=np.float32), None, 2, padding=1)

@@ -11,6 +11,7 @@ cdef enum:                      # what of a call lies channels last; of an engin
     WRITES_LAST = 2
     TURN_PIXELS = 256           # of a piece of `turn`: some 16 KiB a side with 16 channels
     TURN_CHANNELS = 64
+    STREAMED_PIXEL = 512        # bytes at most: 16 of them are built at a time, 8 KiB
     TURNED_BYTES = 64           # read or stored of a pixel at once, below which it is turned: in squares ...
     MASKED_BYTES = 32           # ... or under a mask
 
@@ -119,9 +120,20 @@ cdef void store_last_ways(const Job *job, const Item *item, const Line *line, Py
         if way.residue >= job.out[2]:
             continue
         n = min(count, ceil_div(job.out[2] - way.residue, step) - w)
-        job.kernels.transpose(to + (row * job.out[2] + w * step + way.residue) * job.y_column * job.itemsize,
-                              step * job.y_column, built(job, item, way, item.m0, column),
-                              job.packed[way.group].group.phases * item.c_row, item.m1 - item.m0, n)
+        turn_row(job, to + (row * job.out[2] + w * step + way.residue) * job.y_column * job.itemsize,
+                 step * job.y_column, <const char *>built(job, item, way, item.m0, column),
+                 job.packed[way.group].group.phases * item.c_row, item.m1 - item.m0, n)
+
+
+cdef void turn_row(const Job *job, char *to, Py_ssize_t to_row, const char *source, Py_ssize_t from_row,
+                   Py_ssize_t channels, Py_ssize_t pixels) noexcept nogil:
+    """Pixels of y, `to_row` apart, from planes that were built aside; whole lines of them may go past the caches."""
+    cdef Py_ssize_t pixel = channels * job.itemsize
+    if (job.streams and not job.end.given and pixel <= STREAMED_PIXEL       # what is finished is read again
+            and (pixel % LINE == 0 or to_row == channels)):
+        turn_past_caches(job.kernels, job.movers, job.itemsize, to, to_row, source, from_row, channels, pixels)
+    else:
+        job.kernels.transpose(to, to_row, source, from_row, channels, pixels)
 
 
 cdef void turn_pixels(const Job *job, char *to, Py_ssize_t pitch, const char *pixels, Py_ssize_t step,
@@ -140,16 +152,44 @@ cdef void turn_pixels(const Job *job, char *to, Py_ssize_t pitch, const char *pi
     job.movers.deinterleave(ways, pixels, &how)
 
 
+cdef Py_ssize_t built_pixels(Py_ssize_t pixel) noexcept nogil:
+    """How many are built before they are copied past the caches: whole lines of them, and of their channels."""
+    return max(1, BUILT_LAST // (pixel * 16)) * 16
+
+
+cdef void turn_past_caches(const fc_real_kernels *kernels, const fc_byte_kernels *movers, Py_ssize_t size, char *to,
+                           Py_ssize_t to_row, const char *source, Py_ssize_t from_row, Py_ssize_t channels,
+                           Py_ssize_t pixels) noexcept nogil:
+    """What the kernel `transpose` does from planes to pixels of at most STREAMED_PIXEL bytes, built in L1."""
+    cdef char[8256] room                            # 16 * STREAMED_PIXEL and a cache line
+    cdef char *built = line_start(room)
+    cdef Py_ssize_t pixel = channels * size, most = built_pixels(pixel), count, i
+    while pixels > 0:
+        count = min(most, pixels)
+        kernels.transpose(built, channels, source, from_row, channels, count)
+        if to_row == channels:                      # side by side
+            movers.stream(to, built, count * pixel)
+        else:
+            for i in range(count):
+                movers.stream(to + i * to_row * size, built + i * pixel, pixel)
+        to, source, pixels = to + count * to_row * size, source + count * size, pixels - count
+
+
 cdef struct Turn:               # [image][row][column] to [image][column][row]
     const fc_real_kernels *kernels
     const char *source
     char *target
     Py_ssize_t rows, columns, from_image, from_row, to_image, to_row, itemsize
     Py_ssize_t row_pieces, column_pieces, row_piece, column_piece
+    const fc_byte_kernels *movers
+    bint streamed               # past the caches
 
 
-def turn(x, y, bint to_last, Py_ssize_t threads):
-    """y, (N, C, D, H, W), gets the entries of x: from planes to channels last, or back. Planes are contiguous."""
+def turn(x, y, bint to_last, Py_ssize_t threads, bint streams=False):
+    """y, (N, C, D, H, W), gets the entries of x: from planes to channels last, or back. Planes are contiguous.
+
+    Pixels that are not too long may go past the caches, if y `streams`.
+    """
     cdef Turn job
     cdef Lent source = lend(x, PyBUF_STRIDES), target = lend(y, PyBUF_STRIDES | PyBUF_WRITABLE)
     cdef const Py_buffer *from_view = &source.view
@@ -164,6 +204,9 @@ def turn(x, y, bint to_last, Py_ssize_t threads):
         job.rows, job.columns, job.from_row, job.to_row = c, pixels, from_view.strides[1] // size, c
     else:
         job.rows, job.columns, job.from_row, job.to_row = pixels, c, c, to_view.strides[1] // size
+    job.movers, job.streamed = &fc_isa_table(current_isa).bytes, streams and to_last and c * size <= STREAMED_PIXEL
+    if job.streamed:
+        job.row_piece, job.column_piece = c, max(1, TURN_PIXELS // built_pixels(c * size)) * built_pixels(c * size)
     job.row_pieces, job.column_pieces = ceil_div(job.rows, job.row_piece), ceil_div(job.columns, job.column_piece)
     with nogil:
         fc_parallel(turn_piece, &job, n * job.row_pieces * job.column_pieces, threads)
@@ -171,10 +214,15 @@ def turn(x, y, bint to_last, Py_ssize_t threads):
 
 cdef void turn_piece(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
     cdef const Turn *job = <const Turn *>pointer
-    cdef Py_ssize_t column = number % job.column_pieces * job.column_piece, row, image
+    cdef Py_ssize_t column = number % job.column_pieces * job.column_piece, row, image, rows, columns
+    cdef char *to
+    cdef const char *source
     number //= job.column_pieces
     row, image = number % job.row_pieces * job.row_piece, number // job.row_pieces
-    job.kernels.transpose(
-        job.target + (image * job.to_image + column * job.to_row + row) * job.itemsize, job.to_row,
-        job.source + (image * job.from_image + row * job.from_row + column) * job.itemsize, job.from_row,
-        min(job.row_piece, job.rows - row), min(job.column_piece, job.columns - column))
+    rows, columns = min(job.row_piece, job.rows - row), min(job.column_piece, job.columns - column)
+    to = job.target + (image * job.to_image + column * job.to_row + row) * job.itemsize
+    source = job.source + (image * job.from_image + row * job.from_row + column) * job.itemsize
+    if job.streamed:
+        turn_past_caches(job.kernels, job.movers, job.itemsize, to, job.to_row, source, job.from_row, rows, columns)
+    else:
+        job.kernels.transpose(to, job.to_row, source, job.from_row, rows, columns)

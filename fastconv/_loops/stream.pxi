@@ -41,6 +41,10 @@ cdef bint goes_past_caches(Py_ssize_t input_bytes, Py_ssize_t output_bytes) noex
     return input_bytes + 2 * output_bytes >= streamed_from
 
 
+def past_caches(Py_ssize_t input_bytes, Py_ssize_t output_bytes):
+    return goes_past_caches(input_bytes, output_bytes)
+
+
 cdef bint filters_streaming(const Job *job) noexcept nogil:
     """One output per pixel, whose rows are built in scratch and copied past the caches."""
     return job.streams and not job.aside and job.strips and job.outputs * job.n_phases == 1
