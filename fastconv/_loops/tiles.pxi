@@ -280,7 +280,7 @@ cdef void store_block(const TileJob *job, const TileItem *item, const Segment *s
         at = output_row + i * job.h.dilation
         if 0 <= at < job.h.size and job.store is not NULL:
             job.kernels.unpack_block(aside_outputs(job, item, group.first_phase * (item.m1 - item.m0) + row)
-                                     + (aside + i) * job.w.size + first + skip, aside_pitch(job), min(lanes, rows),
+                                     + (aside + i) * job.w.size + first + skip, job.aside_pitch, min(lanes, rows),
                                      block + i * length * lanes, count)
         elif 0 <= at < job.h.size:
             store_pixels_of(job, segment.image, item.group * job.outputs + item.m0 + row, min(lanes, rows),
@@ -307,12 +307,8 @@ cdef void store_pixels_of(const TileJob *job, Py_ssize_t image, Py_ssize_t chann
                            job.end.slope)
 
 
-cdef Py_ssize_t aside_pitch(const TileJob *job) noexcept nogil:
-    return job.item_rows * job.h.outputs * job.w.size
-
-
 cdef float *aside_outputs(const TileJob *job, const TileItem *item, Py_ssize_t row) noexcept nogil:
-    return item.scratch + job.aside_at + row * aside_pitch(job)
+    return item.scratch + job.aside_at + row * job.aside_pitch
 
 
 cdef void store_aside(const TileJob *job, const TileItem *item) noexcept nogil:
@@ -322,7 +318,7 @@ cdef void store_aside(const TileJob *job, const TileItem *item) noexcept nogil:
     cdef const Line *line
     cdef Py_ssize_t first = item.first // job.w.runs, end = item.end // job.w.runs, tile_row, n, i, row
     to.group, to.m0, to.m1 = item.group, item.m0, item.m1
-    to.c, to.c_row = <char *>aside_outputs(job, item, 0), aside_pitch(job)
+    to.c, to.c_row = <char *>aside_outputs(job, item, 0), job.aside_pitch
     for n in range(store.n_lines):
         line = store.line + n
         for i in range((end - first) * job.h.outputs):

@@ -96,6 +96,7 @@ cdef struct TileJob:
     Py_ssize_t plane_v, plane_s                         # from point to point
     Py_ssize_t product_s                                # from the sums of a panel and group of phases to the next
     Py_ssize_t sums_at, strip_at, aside_at, weights_at, scratch_size        # in a worker's scratch
+    Py_ssize_t aside_pitch                              # from one row of outputs aside to the next
     float *scratch
     unsigned char *bad          # [image]: has it an output that is NaN or infinite?
     Job *store                  # where outputs of several phases go; NULL if there is one
@@ -508,8 +509,8 @@ cdef class Winograd:
         job.scratch_size = ceil_div(job.strip_at + rows * (window_pixels(job, runs) + job.lanes) * job.lanes, 16) * 16
         if job.n_phases > 1:
             job.aside_at = job.scratch_size
-            job.scratch_size += ceil_div(job.panel_outputs * job.n_phases * job.item_rows * job.h.outputs * job.w.size,
-                                         16) * 16
+            job.aside_pitch = aside_row(job.item_rows * job.h.outputs * job.w.size, sizeof(float))
+            job.scratch_size += job.panel_outputs * job.n_phases * job.aside_pitch
         if job.packing is not NULL:
             job.weights_at = job.scratch_size
             job.block_k = WEIGHT_BYTES // (job.n_groups * job.points * 2 * job.lanes * sizeof(float))
