@@ -83,6 +83,18 @@ LAYERS = {
         (21, 21, 16, 16),
         {"padding": 4, "stride": 8},
     ),
+    "transposed, winograd, 64 phases in items": (
+        "conv_transpose",
+        (2, 16, 19, 21),
+        (16, 12, 16, 16),
+        {"padding": 4, "stride": 8, "output_padding": 3},
+    ),
+    "transposed, winograd, 64 phases in shares": (
+        "conv_transpose",
+        (1, 40, 7, 7),
+        (40, 50, 16, 16),
+        {"padding": 4, "stride": 8},
+    ),
     "transposed, groups": ("conv_transpose", (2, 21, 6, 7), (21, 1, 8, 8), {"padding": 2, "stride": 4, "groups": 21}),
     "transposed, holes": ("conv_transpose", (2, 6, 5, 7), (6, 9, 2, 2), {"stride": 3}),
     "transposed, taps first": ("conv_transpose", (1, 64, 8, 9), (64, 3, 4, 4), {"padding": 1, "stride": 2}),

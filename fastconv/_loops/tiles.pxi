@@ -10,10 +10,11 @@ cdef void run_tiles(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcep
     item.scratch = job.scratch + worker * job.scratch_size
     number //= job.blocks
     share, item.group = number % job.panel_ranges, number // job.panel_ranges
+    panel, end = job.panels * share // job.panel_ranges, job.panels * (share + 1) // job.panel_ranges
+    item.first_aside, item.end_aside = panel * job.panel_outputs, min(job.outputs, end * job.panel_outputs)
     order_tiles(job, &item)
     clear_dead_sums(job, &item)
     transform_pixels(job, &item)
-    panel, end = job.panels * share // job.panel_ranges, job.panels * (share + 1) // job.panel_ranges
     while panel < end:
         panels = min(job.near_panels, end - panel)
         if job.packing is not NULL:
@@ -22,6 +23,8 @@ cdef void run_tiles(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcep
             multiply_panels(job, &item, panel, panels)
         store_panels(job, &item, panel, panels)
         panel += panels
+    if job.collects:
+        store_aside(job, &item)
 
 
 cdef void order_tiles(const TileJob *job, TileItem *item) noexcept nogil:
@@ -212,11 +215,13 @@ cdef void store_panels(const TileJob *job, TileItem *item, Py_ssize_t panel, Py_
     item.sums = item.scratch + job.sums_at
     for n in range(panel, panel + panels):
         item.m0, item.m1 = n * job.panel_outputs, min(job.outputs, (n + 1) * job.panel_outputs)
+        if not job.collects:
+            item.first_aside, item.end_aside = item.m0, item.m1
         for i in range(job.n_groups):
             item.product = (item.group * job.panels + n) * job.n_groups + i
             store_tiles(job, item, job.group + i)
             item.sums += job.product_s
-        if job.store is not NULL:
+        if job.store is not NULL and not job.collects:
             store_aside(job, item)
 
 
@@ -279,7 +284,8 @@ cdef void store_block(const TileJob *job, const TileItem *item, const Segment *s
     for i in range(job.h.outputs):
         at = output_row + i * job.h.dilation
         if 0 <= at < job.h.size and job.store is not NULL:
-            job.kernels.unpack_block(aside_outputs(job, item, group.first_phase * (item.m1 - item.m0) + row)
+            job.kernels.unpack_block(aside_outputs(job, item, group.first_phase * (item.end_aside - item.first_aside)
+                                                   + (item.m0 - item.first_aside) * group.phases + row)
                                      + (aside + i) * job.w.size + first + skip, job.aside_pitch, min(lanes, rows),
                                      block + i * length * lanes, count)
         elif 0 <= at < job.h.size:
@@ -312,12 +318,12 @@ cdef float *aside_outputs(const TileJob *job, const TileItem *item, Py_ssize_t r
 
 
 cdef void store_aside(const TileJob *job, const TileItem *item) noexcept nogil:
-    """Output rows of all phases of a panel, interleaved into y. The ways of a line share their vertical shift."""
+    """Output rows of all phases, interleaved into y. The ways of a line share their vertical shift."""
     cdef Job *store = job.store
     cdef Item to
     cdef const Line *line
     cdef Py_ssize_t first = item.first // job.w.runs, end = item.end // job.w.runs, tile_row, n, i, row
-    to.group, to.m0, to.m1 = item.group, item.m0, item.m1
+    to.group, to.m0, to.m1 = item.group, item.first_aside, item.end_aside
     to.c, to.c_row = <char *>aside_outputs(job, item, 0), job.aside_pitch
     for n in range(store.n_lines):
         line = store.line + n

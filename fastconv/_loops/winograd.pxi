@@ -97,6 +97,7 @@ cdef struct TileJob:
     Py_ssize_t product_s                                # from the sums of a panel and group of phases to the next
     Py_ssize_t sums_at, strip_at, aside_at, weights_at, scratch_size        # in a worker's scratch
     Py_ssize_t aside_pitch                              # from one row of outputs aside to the next
+    bint collects               # do outputs of all panels lie aside, before they are stored?
     float *scratch
     unsigned char *bad          # [image]: has it an output that is NaN or infinite?
     Job *store                  # where outputs of several phases go; NULL if there is one
@@ -117,6 +118,7 @@ cdef struct TileItem:
     Py_ssize_t[4] place         # of the first tile that is short on h (2) and on w (1)
     Py_ssize_t[4] live, live_end        # tiles that have a point, by the axes on which short ones lack it: likewise
     Py_ssize_t m0, m1           # output channels
+    Py_ssize_t first_aside, end_aside                   # those whose outputs lie aside: of the panel, or of all panels
     Py_ssize_t product          # number of the panel of weights
     float *sums                 # of that panel
 
@@ -181,8 +183,9 @@ cdef class Winograd:
         self._set_groups()
         self._set_store(isa)
         self.last = READS_LAST
-        stored = min(job.panel_outputs, out_channels) * sizeof(float)
-        if takes_pixels(stored, out_channels * groups * sizeof(float), MASKED_BYTES):
+        # What several phases have of a pixel is collected from all panels: see `collects`.
+        stored = out_channels if job.n_phases > 1 else min(job.panel_outputs, out_channels)
+        if takes_pixels(stored * sizeof(float), out_channels * groups * sizeof(float), MASKED_BYTES):
             self.last |= WRITES_LAST
         self.algorithm = f"winograd F({job.h.outputs}x{job.w.outputs}, {job.h.taps}x{job.w.taps})"
         if job.n_sources > 1:
@@ -390,6 +393,8 @@ cdef class Winograd:
         cdef Py_ssize_t bytes_of_threads, i
         self._aim(&job, x.shape, y.shape, origin)
         bind_tiles(&job, x, y, last)
+        job.collects = last & WRITES_LAST and job.n_phases > 1 and not takes_pixels(
+            min(job.panel_outputs, job.outputs) * sizeof(float), job.y_column * sizeof(float), MASKED_BYTES)
         self._cut_work(&job, threads)
         if job.items == 0:
             return []
@@ -408,7 +413,8 @@ cdef class Winograd:
         if job.aside_at:
             self._aim_store(&store, &job, y.shape)
             store.streams = goes_past_caches(x.nbytes, y.nbytes)
-            prepare_ways(&store, <unsigned char *>job.scratch + bytes_of_threads, job.panels == 1)
+            prepare_ways(&store, <unsigned char *>job.scratch + bytes_of_threads,
+                         job.panels == 1 or job.collects and job.panel_ranges == 1)
             job.store = &store
         try:
             with nogil:
@@ -469,6 +475,9 @@ cdef class Winograd:
         cdef bint few
         cdef Py_ssize_t products = job.points * tiles * job.n_sources * job.channels * job.outputs * job.groups
         most = max(1, min(units, most // (job.w.dilation * whole)))
+        if job.collects:
+            most = min(most, ASIDE_BYTES // (job.outputs * job.n_phases * job.h.outputs * job.w.size * sizeof(float)))
+            most = max(1, most)
         job.threads = max(1, min(threads, FC_MAX_THREADS, 1 + products * job.n_groups // SERIAL_PRODUCTS))
         job.blocks = ceil_div(units, most)
         wanted = ceil_div(job.threads, job.groups)
@@ -496,7 +505,7 @@ cdef class Winograd:
         Planes are an odd number of cache lines apart.
         """
         cdef Py_ssize_t panels = ceil_div(job.panels, job.panel_ranges)
-        cdef Py_ssize_t runs = min(job.segment_runs, job.w.runs), rows = max(window_rows(job), job.h.outputs)
+        cdef Py_ssize_t runs = min(job.segment_runs, job.w.runs), rows = max(window_rows(job), job.h.outputs), outputs
         job.plane_v = job.n_sources * job.channel_blocks * job.item_tiles * job.lanes // 32 * 32 + 48
         job.plane_s = 2 * job.item_tiles * job.lanes // 32 * 32 + 48
         job.product_s = job.points * job.plane_s
@@ -510,7 +519,8 @@ cdef class Winograd:
         if job.n_phases > 1:
             job.aside_at = job.scratch_size
             job.aside_pitch = aside_row(job.item_rows * job.h.outputs * job.w.size, sizeof(float))
-            job.scratch_size += job.panel_outputs * job.n_phases * job.aside_pitch
+            outputs = min(job.outputs, panels * job.panel_outputs) if job.collects else job.panel_outputs
+            job.scratch_size += outputs * job.n_phases * job.aside_pitch
         if job.packing is not NULL:
             job.weights_at = job.scratch_size
             job.block_k = WEIGHT_BYTES // (job.n_groups * job.points * 2 * job.lanes * sizeof(float))
