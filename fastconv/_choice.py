@@ -49,6 +49,8 @@ MOST_SKIPPED = 2  # stride of a row whose outputs are all computed, where lanes 
 # Of vectors of channels, from which on pixels share them; and of those of a row's outputs, from which on it is short.
 WASTED_LANES = 1.15
 
+PHASE_TAPS, PHASE_ENDS = 9, 16  # of a phase at most: its taps, and MOST_ENDS of _loops/depthwise.pxi
+
 MAX_SUM = 256  # taps that are summed at a time
 NARROW_ROWS = 6  # up to this many outputs of a pixel, a gemm tile is mostly empty
 FOURIER_SIZES = (16, 32, 64, 128, 256)
@@ -156,6 +158,8 @@ def _choose(
         return Choice("depthwise", (pixels,), why="lanes are pixels and their few channels")
     if _lanes_of_channels(operator, size, lanes, last):
         return Choice("depthwise", why="channels lie last" if last else "rows are short for groups this small")
+    if last and _depthwise_phases(operator, lanes):
+        return Choice("depthwise phases", why="channels lie last")
     size = size or _large(operator)
     if max(size) > MAX_SPAN:
         return Choice("direct", why="the kernel spans more than any image")
@@ -220,6 +224,25 @@ def _lanes_of_channels(
     row = operator.output(size, None)[0][-1]
     full = inputs == 1 and lanes > 8 and row >= lanes and -(-row // lanes) * lanes < WASTED_LANES * row
     return row <= short and not full
+
+
+def _depthwise_phases(operator: Convolution | TransposedConvolution, lanes: int) -> bool:
+    """Tell whether a transposed convolution has a vector of channels, each by itself, and few taps in every phase.
+
+    The columns whose taps are not all inside the image have lists of their own, of which there is room for few.
+    """
+    if not isinstance(operator, TransposedConvolution) or operator.core_channels != (1, 1) or operator.groups < lanes:
+        return False
+    if len(operator.kernel) > 2 or operator.padding_mode != "zeros":
+        return False
+    axes = operator.phases()[0]
+    if any(len(axis) < step for axis, step in zip(axes[::-1], operator.stride[::-1], strict=False)):
+        return False  # not every output has a tap
+    taps = prod(max(len(taps) for _, taps in axis) for axis in axes)
+    span = max(max(at for _, at in taps) - min(at for _, at in taps) for _, taps in axes[-1])
+    step, dilation = operator.stride[-1], operator.dilation[-1]
+    ends = 2 * span + -(-max(step, dilation) // step) + 1  # output_padding is less than stride or dilation
+    return taps <= PHASE_TAPS and ends <= PHASE_ENDS
 
 
 def _reads_every_second(operator: Convolution) -> bool:

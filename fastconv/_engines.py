@@ -115,6 +115,10 @@ def make(
         cut = cut_of(operator, weight.itemsize, _core.isa(), False)
         pixels = _core.Pixels(cut, weight, bias, get_num_threads(), once)
         return _Turned(pixels) if choice.engine.startswith("turned") else pixels
+    if choice.engine == "depthwise phases":
+        engine = _depthwise_phases(operator, weight, bias)
+        if engine.finite:
+            return engine
     if choice.engine == "depthwise":
         engine = _core.Depthwise(_terms(operator)[0], weight, bias, operator.core_channels[0], *choice.tile)
         if engine.finite:
@@ -125,6 +129,29 @@ def make(
         return packed()
     products = direct(operator, weight, None, taps_apart=True)
     return _core.TapsFirst(products, packed(), np.ones(MAX_SUM, weight.dtype))
+
+
+@lru_cache(maxsize=256)
+def _phases_apart(operator: TransposedConvolution) -> list[tuple]:
+    """Return of each phase its residues on h and w, and its taps: their kernel indices, and as phases of the core."""
+    (depth, rows, columns), in_step, _ = operator.phases()
+    return [
+        (h, w, np.ix_([k for k, _ in taps_h], [k for k, _ in taps_w]), _core.Phases(axes, in_step, (1, 1, 1)))
+        for h, taps_h in rows
+        for w, taps_w in columns
+        for axes in [(depth, ((0, taps_h),), ((0, taps_w),))]
+    ]
+
+
+def _depthwise_phases(
+    operator: TransposedConvolution, weight: NDArray[Any], bias: NDArray[Any] | None
+) -> _core.DepthwisePhases:
+    kernels = weight.reshape(operator.groups, *lift(operator.kernel, 1)[1:])
+    parts = [
+        (h, w, _core.Depthwise(phases, kernels[:, taps[0], taps[1]].reshape(-1), bias, 1))
+        for h, w, taps, phases in _phases_apart(operator)
+    ]
+    return _core.DepthwisePhases(parts, *lift(operator.stride, 1)[1:])
 
 
 @lru_cache(maxsize=256)

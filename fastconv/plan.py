@@ -633,7 +633,7 @@ class _ConvTranspose(_Layer):
         finite = np.isfinite(weight)
         # The stand-in has the sign of the infinity: an infinite input times it is the same, any other next to nothing.
         stand_in = np.copysign(np.finfo(compute).tiny, weight)
-        engine = self._make(self._form.operator, np.where(finite, weight, stand_in), choice)
+        engine = self._make(self._form.operator, np.where(finite, weight, stand_in), DIRECT)
         return WithNonFinite(engine, self._form.operator, np.where(finite, 0, weight))
 
     output_padding = property(attrgetter("_form.operator.output_padding"), doc="What is added to each spatial axis.")

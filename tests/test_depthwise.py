@@ -1,5 +1,7 @@
 """Depthwise convolutions whose lanes are channels: short rows, and images with their channels last."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import reference
@@ -63,6 +65,75 @@ def test_any_small_map(data, isa):
     x, w = (rng.integers(-4, 5, s).astype("f4") for s in ((2, channels, *size), (channels, 1, *kernel)))
     options = {"stride": stride, "padding": pads, "dilation": dilation, "groups": channels}
     np.testing.assert_array_equal(fastconv.conv2d(x, w, **options), reference.conv(x, w, **options))
+
+
+UPWARDS = [
+    # channels, image, kernel, settings: channels last, a depthwise convolution for each phase
+    (21, (9, 11), (16, 16), {"stride": 8, "padding": 4}),
+    (64, (33, 17), (4, 4), {"stride": 2, "padding": 1}),
+    (16, (9, 30), (3, 3), {"stride": 2, "padding": 1, "output_padding": 1}),
+    (40, (5, 1), (3, 3), {"stride": 2}),
+    (40, (1, 3), (5, 5), {"stride": 2, "output_padding": 1}),
+    (17, (4, 4), (6, 6), {"stride": 2, "padding": 5}),
+    (19, (12, 9), (3, 3), {"stride": 2, "dilation": 3, "output_padding": 2}),
+    (33, (12, 9), (3, 3), {"padding": 1}),
+    (20, (60, 40), (2, 5), {"stride": (2, 5), "padding": (0, 2)}),
+    (18, (3, 9), (5, 5), {"stride": 5, "padding": 2, "output_padding": (4, 0)}),
+    (32, (40,), (4,), {"stride": 2, "padding": 1}),
+    (23, (2,), (9,), {"stride": 3}),
+]
+
+
+@pytest.mark.parametrize(("channels", "size", "kernel", "settings"), UPWARDS)
+def test_transposed_channels_last(channels, size, kernel, settings, isa, threads):
+    x, w, b = normal(1, 2, channels, *size), normal(2, channels, 1, *kernel), normal(3, channels)
+    want = reference.conv_transpose(x, w, b, groups=channels, **settings)
+    scale = reference.conv_transpose(abs(x), abs(w), abs(b), groups=channels, **settings)
+    layout = {1: "NWC", 2: "NHWC"}[len(size)]
+    make = partial(getattr(fastconv, f"ConvTranspose{len(size)}d"), groups=channels, layout=layout, **settings)
+    x, layer = np.ascontiguousarray(np.moveaxis(x, 1, -1)), make(w, b)
+    assert layer.describe(x.shape)["algorithm"] == "depthwise, lanes of channels, phase by phase"
+    got = layer(x)
+    assert_close(np.moveaxis(got, -1, 1), want, w[0].size, scale)
+    # Pixels and rows that are no neighbours, each image for itself, more threads, and a part of a wider output.
+    wider = np.concatenate([x, np.full_like(x, np.nan)], axis=-1)
+    np.testing.assert_array_equal(layer(wider[..., :channels]), got)
+    np.testing.assert_array_equal(layer(np.repeat(x, 2, axis=1)[:, ::2]), got)
+    np.testing.assert_array_equal(layer(x[1]), got[1])
+    with fastconv.threads(5):
+        np.testing.assert_array_equal(layer(x), got)
+    room = np.full((2, 3, *got.shape[1:]), 7, np.float32)
+    layer(x, out=room[:, 1])
+    np.testing.assert_array_equal(room[:, 1], got)
+    assert (room[:, ::2] == 7).all()
+    residual = normal(4, *got.shape)
+    finished = make(w, b, activation="relu")
+    np.testing.assert_array_equal(finished(x, residual=residual), np.maximum(got + residual, 0))
+
+
+@given(data=st.data())
+def test_any_transposed_map(data, isa):
+    """As few columns as may be: all of them ends; and layers that have too many of these."""
+    ints = st.integers
+    kernel, stride, dilation = (data.draw(st.tuples(ints(1, top), ints(1, top))) for top in (6, 4, 5))
+    extra = tuple(data.draw(ints(0, max(s, d) - 1)) for s, d in zip(stride, dilation, strict=True))
+    size = data.draw(st.tuples(ints(1, 9), ints(1, 9)))
+    whole = [(n - 1) * s + d * (k - 1) for n, s, d, k in zip(size, stride, dilation, kernel, strict=True)]
+    pads = tuple(data.draw(ints(0, min(4, length // 2))) for length in whole)
+    channels = data.draw(st.sampled_from([16, 17, 31, 32]))
+    rng = np.random.default_rng(0)
+    x, w = (rng.integers(-4, 5, s).astype("f4") for s in ((2, channels, *size), (channels, 1, *kernel)))
+    options = {"stride": stride, "padding": pads, "output_padding": extra, "dilation": dilation, "groups": channels}
+    got = fastconv.conv_transpose2d(np.moveaxis(x, 1, -1), w, layout="NHWC", **options)
+    np.testing.assert_array_equal(np.moveaxis(got, -1, 1), reference.conv_transpose(x, w, **options))
+
+
+def test_transposed_weights_that_are_not_finite(isa):
+    x, w = normal(1, 1, 32, 5, 6), normal(2, 32, 1, 4, 4)
+    w[3, 0, 0, 0], w[4, 0, 1, 2] = np.inf, np.nan
+    options = {"stride": 2, "padding": 1, "groups": 32}
+    got = fastconv.conv_transpose2d(np.moveaxis(x, 1, -1), w, layout="NHWC", **options)
+    np.testing.assert_array_equal(np.moveaxis(got, -1, 1), fastconv.conv_transpose2d(x, w, **options))
 
 
 def test_a_nan_stays_in_its_windows(isa):

@@ -224,11 +224,11 @@ def test_phases_channels_last(
     layer = fastconv.ConvTranspose2d(
         w, None, stride=stride, padding=1, groups=groups, activation=activation, layout="NHWC"
     )
-    shape = layer.describe(x.shape)["output_shape"]
+    described = layer.describe(x.shape)
     with fastconv.threads(threads):
-        same_both_ways(lambda y: layer(x, out=y), shape, dtype, streams)
+        same_both_ways(lambda y: layer(x, out=y), described["output_shape"], dtype, streams)
     told = [flags[0] for flags in past if flags]
-    assert bool(told) == (outputs // groups < 8)
+    assert bool(told) == (outputs // groups < 8 and "phase by phase" not in described["algorithm"])
     places = [activation is None] * 3 + [False]  # three in a cache line, and as ever
     assert told == [streamed for streamed in places for _ in range(len(told) // 4)]
 

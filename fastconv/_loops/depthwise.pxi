@@ -36,7 +36,7 @@ cdef struct DepthwiseJob:
 
     const float *x
     float *y
-    Py_ssize_t x_image, x_channel, x_row, x_column, y_image, y_channel, y_column
+    Py_ssize_t x_image, x_channel, x_row, x_column, y_image, y_channel, y_row, y_column
     Py_ssize_t height, width, origin_h, origin_w    # of x
     Py_ssize_t out_h, out_w
     Py_ssize_t rows, bands, items, threads          # output rows of a band
@@ -112,6 +112,7 @@ cdef class Depthwise:
         job.x_row = x_view.strides[3] // size
         job.y_image, job.y_channel = y_view.strides[0] // size, y_view.strides[1] // size
         job.x_column, job.y_column = x_view.strides[4] // size if last & READS_LAST else 1, job.colours
+        job.y_row = job.out_w * job.y_column
         job.end.given, job.end.residual = 0, NULL
         if end is not None:
             residual = bind_end(&job.end, end, sizeof(float))
@@ -134,14 +135,19 @@ cdef class Depthwise:
                 "items": job.items,
                 "threads": job.threads, "workspace_bytes": job.scratch_size * job.threads * <Py_ssize_t>sizeof(float)}
 
+    cdef int _aim(self, DepthwiseJob *job, Py_ssize_t height, Py_ssize_t width, Py_ssize_t out_h, Py_ssize_t out_w,
+                  origin) except -1:
+        """Sizes of input and output, and the columns whose taps are all inside."""
+        job.height, job.width, job.out_h, job.out_w = height, width, out_h, out_w
+        job.origin_h, job.origin_w = origin[1] + job.low_h, origin[2] + job.low_w
+        job.inner = min(out_w, ceil_div(max(0, -job.origin_w), job.step_w))
+        job.inner_end = max(job.inner, min(out_w, ceil_div(max(0, width - job.span_w - job.origin_w), job.step_w)))
+        return 0
+
     cdef int _cut(self, DepthwiseJob *job, x_shape, y_shape, origin, int last, Py_ssize_t threads) except -1:
         cdef Py_ssize_t wanted, least, shares, products, width
         products = x_shape[0] * job.colours * y_shape[3] * y_shape[4] * job.taps * job.group
-        job.height, job.width, job.out_h, job.out_w = x_shape[3], x_shape[4], y_shape[3], y_shape[4]
-        job.origin_h, job.origin_w = origin[1] + job.low_h, origin[2] + job.low_w
-        job.inner = min(job.out_w, ceil_div(max(0, -job.origin_w), job.step_w))
-        job.inner_end = max(job.inner, min(job.out_w, ceil_div(max(0, job.width - job.span_w - job.origin_w),
-                                                               job.step_w)))
+        self._aim(job, x_shape[3], x_shape[4], y_shape[3], y_shape[4], origin)
         job.in_place = (last == READS_LAST | WRITES_LAST and job.border == ZEROS and job.pixels == 1
                         and job.channels >= job.lanes and job.taps <= IN_PLACE_TAPS
                         and (job.group == 1 or job.out_w > SHORT_ROW)
@@ -278,31 +284,39 @@ cdef void store_band(const DepthwiseJob *job, const float *out, Py_ssize_t image
 
 
 cdef void depthwise_rows(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
-    """A band of output rows of all channels, read and stored in place, row after row.
+    """A band of output rows of all channels, read and stored in place."""
+    cdef const DepthwiseJob *job = <const DepthwiseJob *>pointer
+    cdef Py_ssize_t band = number % job.bands, image = number // job.bands
+    cdef Py_ssize_t first = job.rows * band, end = min(job.out_h, job.rows * (band + 1))
+    cdef Ends ends
+    ends.lists = <Py_ssize_t *>(job.scratch + worker * job.scratch_size + job.list_at)
+    depthwise_span(job, image, job.y + image * job.y_image, first, end, &ends)
+
+
+cdef void depthwise_span(const DepthwiseJob *job, Py_ssize_t image, float *y, Py_ssize_t first, Py_ssize_t end,
+                         Ends *ends) noexcept nogil:
+    """Output rows first .. end of an image, row after row.
 
     Columns at an end go first, downwards: their few taps are the same in all rows but those at the top and the bottom.
     """
-    cdef const DepthwiseJob *job = <const DepthwiseJob *>pointer
-    cdef Py_ssize_t band = number % job.bands, image = number // job.bands, h, at, row = job.out_w * job.y_column
-    cdef Py_ssize_t first = job.rows * band, end = min(job.out_h, job.rows * (band + 1))
+    cdef Py_ssize_t h, at, row = job.y_row
+    cdef bint listed = False
     cdef Py_ssize_t whole = min(end, max(first, ceil_div(max(0, -job.origin_h), job.step_h)))
     cdef Py_ssize_t whole_end = max(whole, min(end, ceil_div(max(0, job.height - job.span_h - job.origin_h),
                                                              job.step_h)))
-    cdef Ends ends
     cdef const float *x = job.x + image * job.x_image + job.origin_w * job.x_column
-    cdef float *y = job.y + image * job.y_image
-    ends.lists = <Py_ssize_t *>(job.scratch + worker * job.scratch_size + job.list_at)
     if whole < whole_end:
-        list_ends(job, whole * job.step_h + job.origin_h, &ends)
+        list_ends(job, whole * job.step_h + job.origin_h, ends)
+        listed = whole == first
         depthwise_ends(job, x + (whole * job.step_h + job.origin_h) * job.x_row, y + whole * row, whole_end - whole,
-                       &ends)
+                       ends)
     for h in range(first, end):
         if not whole <= h < whole_end:
-            list_ends(job, h * job.step_h + job.origin_h, &ends)
-            depthwise_ends(job, x + (h * job.step_h + job.origin_h) * job.x_row, y + h * row, 1, &ends)
-        elif h == whole:
-            list_ends(job, h * job.step_h + job.origin_h, &ends)
-        depthwise_inner(job, x + (h * job.step_h + job.origin_h) * job.x_row, y + h * row, &ends)
+            list_ends(job, h * job.step_h + job.origin_h, ends)
+            depthwise_ends(job, x + (h * job.step_h + job.origin_h) * job.x_row, y + h * row, 1, ends)
+        elif h == whole and not listed:
+            list_ends(job, h * job.step_h + job.origin_h, ends)
+        depthwise_inner(job, x + (h * job.step_h + job.origin_h) * job.x_row, y + h * row, ends)
         if job.end.given:
             at = h * row
             job.kernels.finish(1, row, y + at, 0, residual_at(&job.end, image, 0, at, sizeof(float)), 0, job.end.kind,
@@ -353,17 +367,16 @@ cdef void depthwise_ends(const DepthwiseJob *job, const float *x, float *y, Py_s
     cdef Py_ssize_t i
     for i in range(ends.count):
         depthwise_pixels(job, x + ends.column[i] * job.step_w * job.x_column, job.step_h * job.x_row,
-                         y + ends.column[i] * job.y_column, job.out_w * job.y_column, rows, ends, i)
+                         y + ends.column[i] * job.y_column, job.y_row, rows, ends, i)
 
 
 cdef void list_ends(const DepthwiseJob *job, Py_ssize_t at_h, Ends *ends) noexcept nogil:
     """For an output row that begins at input row `at_h`."""
     cdef Py_ssize_t w
     ends.count = 0
-    for w in range(job.out_w):
-        if not job.inner <= w < job.inner_end:
-            list_taps(job, at_h, w, ends, ends.count)
-            ends.count += 1
+    for w in range(job.out_w - (job.inner_end - job.inner)):
+        list_taps(job, at_h, w if w < job.inner else w + job.inner_end - job.inner, ends, ends.count)
+        ends.count += 1
     if job.inner < job.inner_end:
         list_taps(job, at_h, job.inner, ends, ends.count)
 
