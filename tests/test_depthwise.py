@@ -67,6 +67,37 @@ def test_any_small_map(data, isa):
     np.testing.assert_array_equal(fastconv.conv2d(x, w, **options), reference.conv(x, w, **options))
 
 
+def placed(x, skew):
+    """A copy of x that begins `skew` bytes behind a cache line."""
+    memory = np.full(x.nbytes + 128 + skew, 255, np.uint8)  # NaN beside it
+    first = -memory.ctypes.data % 64 + skew
+    copy = memory[first : first + x.nbytes].view(x.dtype).reshape(x.shape)
+    copy[...] = x
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("channels", "size", "kernel", "settings"),
+    [
+        (512, (13, 20), (3, 3), {"padding": 1}),
+        (512, (40, 30), (3, 3), {"padding": 1, "stride": 2}),
+        (256, (50, 24), (3, 3), {"padding": ((2, 0), (0, 3))}),
+        (1024, (60, 9), (1, 3), {"padding": (0, 1), "stride": (3, 1)}),
+        (1024, (7, 70), (3, 1), {"dilation": (2, 1)}),
+    ],
+)
+def test_pixels_that_meet_in_the_cache(channels, size, kernel, settings, isa, threads):
+    """Rows are copied, or not, by where the image begins: the same bits."""
+    x, w, b = normal(1, 2, *size, channels), normal(2, channels, 1, *kernel), normal(3, channels)
+    layer = fastconv.Conv2d(w, b, groups=channels, layout="NHWC", **settings)
+    got = [layer(placed(x, skew)) for skew in (0, 4, 16, 60)]
+    want = reference.conv(np.moveaxis(x, -1, 1), w, b, groups=channels, **settings)
+    scale = reference.conv(np.moveaxis(abs(x), -1, 1), abs(w), abs(b), groups=channels, **settings)
+    assert_close(np.moveaxis(got[0], -1, 1), want, w[0].size, scale)
+    for y in got[1:]:
+        np.testing.assert_array_equal(y, got[0])
+
+
 UPWARDS = [
     # channels, image, kernel, settings: channels last, a depthwise convolution for each phase
     (21, (9, 11), (16, 16), {"stride": 8, "padding": 4}),

@@ -15,6 +15,8 @@ at once, those at the ends of a row one by one, with the taps that they have.
 
 cdef enum:
     BAND_BYTES = 256 << 10      # of the padded input rows of an item
+    COPIED_BYTES = 512 << 10    # of input rows that are copied, half of L2
+    FAR_PIXELS = 2 << 10        # bytes: pixels a multiple of it apart meet in one set of L1 out of 32
     IN_PLACE_TAPS = 9           # more of them are faster from a block in L1
     SHORT_ROW = 24              # of outputs: ends take longer than the copy for groups of several channels
     NEAR_BYTES = 5 << 9         # of weights: more channels at a time are more rows of pixels than L1 has ways for
@@ -43,6 +45,7 @@ cdef struct DepthwiseJob:
     Py_ssize_t padded_rows, pitch                   # of the block: rows, and pixels of one
     Py_ssize_t colour_row                           # numbers of one: an odd number of cache lines
     int in_place
+    Py_ssize_t copied                               # of rows that are read from a copy: from pixel to pixel; or 0
     Py_ssize_t inner, inner_end                     # columns whose taps are all inside
     Py_ssize_t streamed                             # columns at a time that go past the caches, or 0
     Py_ssize_t flat_at, out_at, list_at, scratch_size       # in a worker's scratch, in floats
@@ -102,11 +105,12 @@ cdef class Depthwise:
         cdef Py_buffer *x_view
         cdef Py_buffer *y_view
         cdef Py_ssize_t size = sizeof(float)
+        source, target = lend(x, PyBUF_STRIDES), lend(y, PyBUF_STRIDES | PyBUF_WRITABLE)
+        x_view, y_view = &source.view, &target.view
+        job.copied = last & READS_LAST and meets_in_cache(x_view, job.step_w)
         self._cut(&job, x.shape, y.shape, origin, last, threads)
         if job.items == 0:
             return
-        source, target = lend(x, PyBUF_STRIDES), lend(y, PyBUF_STRIDES | PyBUF_WRITABLE)
-        x_view, y_view = &source.view, &target.view
         job.x, job.y, job.last = <const float *>x_view.buf, <float *>y_view.buf, last
         job.x_image, job.x_channel = x_view.strides[0] // size, x_view.strides[1] // size
         job.x_row = x_view.strides[3] // size
@@ -160,6 +164,10 @@ cdef class Depthwise:
         job.threads = max(1, min(threads, FC_MAX_THREADS, 1 + products // SERIAL_PRODUCTS))
         wanted = 2 * job.threads if job.threads > 1 else 1
         shares = x_shape[0] * (1 if job.in_place or job.pixels > 1 else job.blocks)
+        job.copied = job.channels + 16 if job.copied and job.in_place else 0
+        if job.copied:
+            least = COPIED_BYTES // <Py_ssize_t>sizeof(float) // (job.width * job.copied)
+            job.rows = max(1, min(job.out_h, (least - job.span_h - 1) // job.step_h + 1))
         while job.rows > 1 and shares * ceil_div(job.out_h, job.rows) < wanted:
             job.rows = ceil_div(job.rows, 2)
         job.bands = ceil_div(job.out_h, job.rows)
@@ -173,6 +181,8 @@ cdef class Depthwise:
         else:
             job.out_at += (job.padded_rows * job.width + job.lanes) * job.lanes
             job.list_at = 0 if job.in_place else job.out_at + job.rows * job.out_w * job.lanes
+        if job.copied:
+            job.list_at = job.padded_rows * job.width * job.copied
         job.scratch_size = ceil_div(job.list_at + 4 * job.taps * (MOST_ENDS + 1), 16) * 16
         return 0
 
@@ -289,8 +299,41 @@ cdef void depthwise_rows(void *pointer, Py_ssize_t number, Py_ssize_t worker) no
     cdef Py_ssize_t band = number % job.bands, image = number // job.bands
     cdef Py_ssize_t first = job.rows * band, end = min(job.out_h, job.rows * (band + 1))
     cdef Ends ends
-    ends.lists = <Py_ssize_t *>(job.scratch + worker * job.scratch_size + job.list_at)
-    depthwise_span(job, image, job.y + image * job.y_image, first, end, &ends)
+    cdef float *scratch = job.scratch + worker * job.scratch_size
+    cdef DepthwiseJob near
+    ends.lists = <Py_ssize_t *>(scratch + job.list_at)
+    if job.copied and first < end:
+        near = copy_rows(job, scratch, image, first, end)
+        depthwise_span(&near, image, job.y + image * job.y_image, first, end, &ends)
+    else:
+        depthwise_span(job, image, job.y + image * job.y_image, first, end, &ends)
+
+
+cdef bint meets_in_cache(const Py_buffer *x, Py_ssize_t step) noexcept:
+    """Do the pixels that a tile reads meet in so few sets of L1 that a copy of them takes less time?
+
+    Vectors of NumPy's large arrays lie in two cache lines each; then half as far is too far, and a copy pays even where
+    every second pixel is read once or twice.
+    """
+    cdef bint apart = <uintptr_t>x.buf % LINE != 0
+    if x.strides[4] % FAR_PIXELS == 0:
+        return step == 1 or apart
+    return x.strides[4] == FAR_PIXELS // 2 and step == 1 and apart
+
+
+cdef DepthwiseJob copy_rows(const DepthwiseJob *job, float *to, Py_ssize_t image, Py_ssize_t first,
+                            Py_ssize_t end) noexcept nogil:
+    """The job of reading a copy of the input rows of some output rows, its pixels an odd number of lines apart."""
+    cdef DepthwiseJob near = job[0]
+    cdef Py_ssize_t top = max(0, first * job.step_h + job.origin_h), row = job.width * job.copied, h, w
+    cdef Py_ssize_t bottom = min(job.height, (end - 1) * job.step_h + job.origin_h + job.span_h + 1)
+    cdef const float *x
+    for h in range(top, bottom):
+        x = job.x + image * job.x_image + h * job.x_row
+        for w in range(job.width):
+            memcpy(to + (h - top) * row + w * job.copied, x + w * job.x_column, job.channels * sizeof(float))
+    near.x, near.x_image, near.x_row, near.x_column = to - top * row, 0, row, job.copied
+    return near
 
 
 cdef void depthwise_span(const DepthwiseJob *job, Py_ssize_t image, float *y, Py_ssize_t first, Py_ssize_t end,
