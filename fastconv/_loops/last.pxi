@@ -12,6 +12,7 @@ cdef enum:                      # what of a call lies channels last; of an engin
     TURN_PIXELS = 256           # of a piece of `turn`: some 16 KiB a side with 16 channels
     TURN_CHANNELS = 64
     STREAMED_PIXEL = 512        # bytes at most: 16 of them are built at a time, 8 KiB
+    BUILT_ROW = 16 << 10        # at most, of 16 positions with all phases
     TURNED_BYTES = 64           # read or stored of a pixel at once, below which it is turned: in squares ...
     MASKED_BYTES = 32           # ... or under a mask
 
@@ -92,45 +93,58 @@ cdef void pack_strips_last(const Job *job, const Item *item, const Strip *strip)
 
 cdef void store_pixels_last(const Job *job, const Item *item, const Line *line, Py_ssize_t row, Py_ssize_t w,
                             Py_ssize_t count, Py_ssize_t column) noexcept nogil:
-    """What store_line does, where the channels of y lie side by side; `row` is that of the output."""
+    """What store_line does, where the channels of y lie side by side; `row` is that of the output.
+
+    Past the caches, pixels of all phases that are turned are built in L1 and copied; of an item that has but a part of
+    their channels, pixels whose part is whole lines are copied one by one.
+    """
+    cdef char[16448] room                           # BUILT_ROW and a cache line
+    cdef char *built = line_start(room)
+    cdef Py_ssize_t step = job.out_step[2], position = step * job.y_column * job.itemsize, most, n
+    cdef Py_ssize_t first = (row * job.out[2] + w * step) * job.y_column + item.group * job.outputs + item.m0
+    cdef char *to = job.y + (item.image * job.y_image + first) * job.itemsize
+    cdef bint streams = job.streams and not job.end.given       # what is finished is read again
+    if (not streams or job.shuffle_table is not NULL or line.count < step or item.m1 - item.m0 < job.y_column
+            or 16 * position > BUILT_ROW):
+        store_last_ways(job, item, line, to, w, count, column, streams)
+        return
+    most = built_pixels(position)
+    while count > 0:
+        n = min(most, count)
+        store_last_ways(job, item, line, built, w, n, column, False)
+        job.movers.stream(to, built, min(n * step, job.out[2] - w * step) * job.y_column * job.itemsize)
+        to, w, column, count = to + n * position, w + n, column + n, count - n
+
+
+cdef void store_last_ways(const Job *job, const Item *item, const Line *line, char *to, Py_ssize_t w,
+                          Py_ssize_t count, Py_ssize_t column, bint streams) noexcept nogil:
+    """Positions from w on to `to`: all channels of all phases at once, or phase by phase, turned in squares."""
     cdef const_pointer[16] ways
-    cdef Py_ssize_t step = job.out_step[2], whole = 0, i, m
+    cdef Py_ssize_t step = job.out_step[2], size = job.itemsize, whole = 0, i, m, n
+    cdef const Way *way
     cdef fc_interleaving how
     if job.shuffle_table is not NULL:
         whole = min(count, job.out[2] // step - w)
-        how.ways, how.step, how.count, how.item_bytes = job.ways, job.ways, whole, job.itemsize
+        how.ways, how.step, how.count, how.item_bytes = job.ways, job.ways, whole, size
         how.table, how.rows = job.shuffle_table, 1
         for i in range(step):
             for m in range(job.outputs):
                 ways[i * job.outputs + m] = built(job, item, job.way + line.first + i, m, column)
-        job.movers.interleave(job.y + (item.image * job.y_image + (row * job.out[2] + w * step) * job.outputs)
-                              * job.itemsize, ways, &how)
-    if whole < count:
-        store_last_ways(job, item, line, row, w + whole, count - whole, column + whole)
-
-
-cdef void store_last_ways(const Job *job, const Item *item, const Line *line, Py_ssize_t row, Py_ssize_t w,
-                          Py_ssize_t count, Py_ssize_t column) noexcept nogil:
-    """Phase by phase: channels become pixels in squares."""
-    cdef Py_ssize_t step = job.out_step[2], i, n
-    cdef const Way *way
-    cdef char *to = job.y + (item.image * job.y_image + item.group * job.outputs + item.m0) * job.itemsize
+        job.movers.interleave(to, ways, &how)
     for i in range(line.first, line.first + line.count):
         way = job.way + i
-        if way.residue >= job.out[2]:
-            continue
-        n = min(count, ceil_div(job.out[2] - way.residue, step) - w)
-        turn_row(job, to + (row * job.out[2] + w * step + way.residue) * job.y_column * job.itemsize,
-                 step * job.y_column, <const char *>built(job, item, way, item.m0, column),
-                 job.packed[way.group].group.phases * item.c_row, item.m1 - item.m0, n)
+        n = min(count, ceil_div(max(0, job.out[2] - way.residue), step) - w) - whole
+        if n > 0:
+            turn_row(job, to + (whole * step + way.residue) * job.y_column * size, step * job.y_column,
+                     <const char *>built(job, item, way, item.m0, column + whole),
+                     job.packed[way.group].group.phases * item.c_row, item.m1 - item.m0, n, streams)
 
 
 cdef void turn_row(const Job *job, char *to, Py_ssize_t to_row, const char *source, Py_ssize_t from_row,
-                   Py_ssize_t channels, Py_ssize_t pixels) noexcept nogil:
-    """Pixels of y, `to_row` apart, from planes that were built aside; whole lines of them may go past the caches."""
+                   Py_ssize_t channels, Py_ssize_t pixels, bint streams) noexcept nogil:
+    """Pixels of y, `to_row` apart, from planes that were built aside."""
     cdef Py_ssize_t pixel = channels * job.itemsize
-    if (job.streams and not job.end.given and pixel <= STREAMED_PIXEL       # what is finished is read again
-            and (pixel % LINE == 0 or to_row == channels)):
+    if streams and pixel <= STREAMED_PIXEL and pixel % LINE == 0:
         turn_past_caches(job.kernels, job.movers, job.itemsize, to, to_row, source, from_row, channels, pixels)
     else:
         job.kernels.transpose(to, to_row, source, from_row, channels, pixels)
