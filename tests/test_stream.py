@@ -205,7 +205,7 @@ def test_interleaved_rows(channels, outputs, groups, kernel, stride, size, dtype
 LAST_PHASES = [  # channels, outputs, groups, kernel, stride: outputs of a phase in whole lines, in parts of one, ...
     *[(5, 32, 1, 3, 2), (6, 48, 1, 2, 2), (4, 128, 1, 2, 2), (3, 160, 1, 2, 2), (8, 20, 1, 3, 2)],
     *[(32, 64, 2, 2, 3), (21, 21, 21, 16, 8), (64, 64, 64, 4, 2), (6, 10, 1, 16, 8)],  # ... of a group; in planes
-    *[(30, 150, 30, 2, 2), (70, 70, 70, 3, 2)],
+    *[(30, 150, 30, 2, 2), (70, 70, 70, 3, 2), (6, 20, 1, 2, 3)],
 ]
 
 
