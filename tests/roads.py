@@ -53,6 +53,18 @@ ROADS = {
         lambda w: fastconv.Conv2d(w(24, 70, 3, 3), w(24), stride=2, layout="NHWC", algorithm="direct"),
     ),
     "last, depthwise": ((3, 40, 41, 48), lambda w: fastconv.Conv2d(w(48, 1, 3, 3), w(48), groups=48, layout="NHWC")),
+    "last, depthwise, from a copy": (
+        (2, 9, 40, 512),
+        lambda w: fastconv.Conv2d(w(512, 1, 3, 3), w(512), padding=1, groups=512, layout="NHWC"),
+    ),
+    "last, depthwise phases": (
+        (3, 23, 21, 40),
+        lambda w: fastconv.ConvTranspose2d(w(40, 1, 4, 4), w(40), stride=2, padding=1, groups=40, layout="NHWC"),
+    ),
+    "last, 64 phases": (
+        (2, 19, 21, 16),
+        lambda w: fastconv.ConvTranspose2d(w(16, 12, 16, 16), w(12), stride=8, padding=4, layout="NHWC"),
+    ),
     "last, colours": (
         (3, 90, 91, 3),
         lambda w: fastconv.Conv2d(w(3, 1, 5, 5), w(3), padding=2, groups=3, layout="NHWC", activation="relu"),

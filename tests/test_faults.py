@@ -54,6 +54,11 @@ CALLS = {
     "turned, residual": convolution("Conv2d", (2, 256, 7, 7), (300, 256, 1, 1), residual=(2, 300, 7, 7)),
     "last, winograd": convolution("Conv2d", (1, 28, 28, 64), (64, 64, 3, 3), layout="NHWC", padding=1),
     "last, depthwise": convolution("Conv2d", (1, 14, 14, 64), (64, 1, 3, 3), layout="NHWC", padding=1, groups=64),
+    "last, depthwise phases": (
+        lambda x, w: fc.ConvTranspose2d(w, stride=2, padding=1, groups=40, layout="NHWC")(x),
+        real(2, 20, 21, 40), real(40, 1, 4, 4)),
+    "last, 64 phases": convolution("ConvTranspose2d", (2, 19, 21, 16), (16, 12, 16, 16), layout="NHWC", stride=8,
+                                   padding=4),
     "panels, residual": convolution("Conv2d", (1, 20, 19, 33), (30, 20, 3, 3), padding=1, algorithm="direct",
                                     residual=(1, 30, 19, 33)),
     "depthwise, residual": convolution("Conv2d", (1, 64, 14, 14), (64, 1, 3, 3), padding=1, groups=64,

@@ -244,6 +244,16 @@ def test_planes_that_are_turned(channels, outputs, groups, dtype, isa, rng, stre
     same_both_ways(lambda y: layer(x, out=y), shape, dtype, streams)
 
 
+def test_rows_that_are_too_long_are_not_built_aside(isa, rng):
+    """One of the grid: eight of the output, 4.5 MB."""
+    x, w = rng.standard_normal((1, 1, 1100, 16), dtype=np.float32), np.ones((16, 1, 16, 16), np.float32)
+    layer = fastconv.ConvTranspose2d(w, None, stride=8, padding=4, groups=16, layout="NHWC")
+    assert "phase by phase" in layer.describe(x.shape)["algorithm"]
+    _core.forget_memory()
+    layer(x)
+    assert _core.kept_memory() < 1 << 20
+
+
 def test_sub_pixel(isa, rng, streams):
     x = rng.standard_normal((1, 8, 20, 150), dtype=np.float32)
     layer = fastconv.SubpixelConv2d(rng.standard_normal((12, 8, 3, 3), dtype=np.float32), None, 2, padding=1)

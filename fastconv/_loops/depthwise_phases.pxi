@@ -6,6 +6,7 @@ after the other while it is near; a large one is built in scratch and copied pas
 
 cdef enum:
     PHASES_BYTES = 512 << 10    # of a band: half of L2
+    MOST_BUILT = 4 << 20        # of one that is built aside; a row of the grid may be longer
 
 
 cdef struct PhasesJob:
@@ -53,7 +54,8 @@ cdef class DepthwisePhases:
         job.end.given, job.end.residual = 0, NULL
         if end is not None:
             residual = bind_end(&job.end, end, sizeof(float))
-        job.streams = end is None and goes_past_caches(source.view.len, target.view.len)
+        job.streams = (end is None and goes_past_caches(source.view.len, target.view.len)
+                       and job.rows * self.step_h * job.row * <Py_ssize_t>sizeof(float) <= MOST_BUILT)
         job.y, job.y_image = <float *>target.view.buf, target.view.strides[0] // sizeof(float)
         job.scratch_size = ceil_div(job.lists + job.streams * job.rows * self.step_h * job.row, 16) * 16
         job.phase = <DepthwiseJob *>borrow(job.phases * sizeof(DepthwiseJob))
