@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tolerances import assert_close
 
 import fastconv
+from fastconv import _core
 
 
 def normal(seed, *shape, dtype=np.float32):
@@ -96,6 +97,14 @@ def test_pixels_that_meet_in_the_cache(channels, size, kernel, settings, isa, th
     assert_close(np.moveaxis(got[0], -1, 1), want, w[0].size, scale)
     for y in got[1:]:
         np.testing.assert_array_equal(y, got[0])
+
+
+def test_rows_that_are_too_long_are_not_copied(isa):
+    x, w = placed(normal(1, 1, 3, 1100, 512), 16), normal(2, 512, 1, 3, 3)
+    layer = fastconv.Conv2d(w, padding=1, groups=512, layout="NHWC")
+    _core.forget_memory()
+    layer(x)
+    assert _core.kept_memory() < 1 << 20
 
 
 UPWARDS = [

@@ -167,7 +167,10 @@ cdef class Depthwise:
         job.copied = job.channels + 16 if job.copied and job.in_place else 0
         if job.copied:
             least = COPIED_BYTES // <Py_ssize_t>sizeof(float) // (job.width * job.copied)
-            job.rows = max(1, min(job.out_h, (least - job.span_h - 1) // job.step_h + 1))
+            if least <= job.span_h:         # not even those of one output row
+                job.copied = 0
+            else:
+                job.rows = max(1, min(job.out_h, (least - job.span_h - 1) // job.step_h + 1))
         while job.rows > 1 and shares * ceil_div(job.out_h, job.rows) < wanted:
             job.rows = ceil_div(job.rows, 2)
         job.bands = ceil_div(job.out_h, job.rows)
@@ -315,10 +318,10 @@ cdef bint meets_in_cache(const Py_buffer *x, Py_ssize_t step) noexcept:
     Vectors of NumPy's large arrays lie in two cache lines each; then half as far is too far, and a copy pays even where
     every second pixel is read once or twice.
     """
-    cdef bint apart = <uintptr_t>x.buf % LINE != 0
+    cdef bint straddling = <uintptr_t>x.buf % LINE != 0
     if x.strides[4] % FAR_PIXELS == 0:
-        return step == 1 or apart
-    return x.strides[4] == FAR_PIXELS // 2 and step == 1 and apart
+        return step == 1 or straddling
+    return x.strides[4] == FAR_PIXELS // 2 and step == 1 and straddling
 
 
 cdef DepthwiseJob copy_rows(const DepthwiseJob *job, float *to, Py_ssize_t image, Py_ssize_t first,

@@ -54,10 +54,8 @@ cdef class DepthwisePhases:
         job.end.given, job.end.residual = 0, NULL
         if end is not None:
             residual = bind_end(&job.end, end, sizeof(float))
-        job.streams = (end is None and goes_past_caches(source.view.len, target.view.len)
-                       and job.rows * self.step_h * job.row * <Py_ssize_t>sizeof(float) <= MOST_BUILT)
+        job.streams &= end is None
         job.y, job.y_image = <float *>target.view.buf, target.view.strides[0] // sizeof(float)
-        job.scratch_size = ceil_div(job.lists + job.streams * job.rows * self.step_h * job.row, 16) * 16
         job.phase = <DepthwiseJob *>borrow(job.phases * sizeof(DepthwiseJob))
         try:
             self._aim(&job, &source.view, x.shape, y.shape, origin)
@@ -75,10 +73,11 @@ cdef class DepthwisePhases:
         return {"algorithm": "depthwise, lanes of channels, phase by phase", "isa": self.isa, "dtype": "float32",
                 "tile": f"{job.kernels.lanes} channels", "products": [(1, self.taps)], "items": job.items,
                 "threads": job.threads,
-                "workspace_bytes": job.lists * job.threads * <Py_ssize_t>sizeof(float)}
+                "workspace_bytes": job.scratch_size * job.threads * <Py_ssize_t>sizeof(float)}
 
     cdef int _cut(self, PhasesJob *job, x_shape, y_shape, Py_ssize_t threads) except -1:
-        cdef Py_ssize_t wanted, products = x_shape[0] * y_shape[1] * y_shape[3] * y_shape[4] * self.taps
+        cdef Py_ssize_t wanted, band, size = sizeof(float)
+        cdef Py_ssize_t products = x_shape[0] * y_shape[1] * y_shape[3] * y_shape[4] * self.taps
         cdef const fc_isa *table = fc_isa_table(current_isa)
         job.kernels, job.movers, job.phases = &table.f32, &table.bytes, len(self.parts)
         job.step_h, job.step_w, job.residue = self.step_h, self.step_w, self.residue.at
@@ -93,7 +92,11 @@ cdef class DepthwisePhases:
         job.bands = ceil_div(job.grid, job.rows) if job.row else 0
         job.items = x_shape[0] * job.bands
         job.threads = min(job.threads, max(1, job.items))
+        band = job.rows * self.step_h * job.row
+        job.streams = (goes_past_caches(math.prod(x_shape) * size, math.prod(y_shape) * size)
+                       and band * size <= MOST_BUILT)
         job.lists = ceil_div(4 * self.taps * (MOST_ENDS + 1), 16) * 16
+        job.scratch_size = ceil_div(job.lists + job.streams * band, 16) * 16
         return 0
 
     cdef int _aim(self, PhasesJob *job, const Py_buffer *x, x_shape, y_shape, origin) except -1:
