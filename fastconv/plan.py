@@ -633,6 +633,7 @@ class _ConvTranspose(_Layer):
         finite = np.isfinite(weight)
         # The stand-in has the sign of the infinity: an infinite input times it is the same, any other next to nothing.
         stand_in = np.copysign(np.finfo(compute).tiny, weight)
+        # Directly, which takes planes: so does what adds the others.
         engine = self._make(self._form.operator, np.where(finite, weight, stand_in), DIRECT)
         return WithNonFinite(engine, self._form.operator, np.where(finite, 0, weight))
 
