@@ -125,16 +125,19 @@ def _planes_are_half_empty(operator: Convolution, size: tuple[int, ...], lanes: 
 def _rows_of_pixels(operator: Convolution | TransposedConvolution, lanes: int, last: bool) -> TypeGuard[Convolution]:
     """Tell whether a direct convolution has vectors of outputs, and neighbouring taps.
 
-    Channels that lie last would have to be turned otherwise: then nearly a vector will do, or enough products of a tap.
+    Channels that lie last would have to be turned otherwise: then nearly a vector will do, half of one in a group, or
+    enough products of a tap.
     """
-    if not isinstance(operator, Convolution) or len(operator.kernel) > 2 or operator.groups > 1:
+    if not isinstance(operator, Convolution) or len(operator.kernel) > 2:
         return False
     outputs, channels = operator.core_channels
     *rows, columns = operator.kernel
-    wide = channels * prod(rows) * (columns + 64 * operator.stride[-1]) > PADDED_ROWS
-    fills = outputs >= lanes or (
-        last and (8 * outputs >= 7 * lanes or (prod(operator.kernel) == 1 and outputs * channels >= TURNED_PIXEL))
-    )
+    wide = operator.groups * channels * prod(rows) * (columns + 64 * operator.stride[-1]) > PADDED_ROWS
+    if operator.groups > 1:
+        nearly = 2 * outputs >= lanes or prod(operator.kernel) == 1
+    else:
+        nearly = 8 * outputs >= 7 * lanes or (prod(operator.kernel) == 1 and outputs * channels >= TURNED_PIXEL)
+    fills = outputs >= lanes or (last and nearly)
     return prod(operator.factor) == 1 and max(operator.dilation) == 1 and fills and not wide
 
 

@@ -1,8 +1,9 @@
 """Convolutions of images whose channels lie side by side (NHWC), by products whose rows are pixels.
 
-The channels of neighbouring taps are one run of the image, so that no pixel is packed, turned or gathered; outputs are
-stored as they lie. Where taps leave the image, its rows are copied with their padding around them, all channels at
-once. The blocks of the sum are those of the cut: the sums are those of direct.pxi, bit for bit.
+The channels of neighbouring taps are one run of the image, in groups those of one tap, so that no pixel is packed,
+turned or gathered; outputs are stored as they lie. Where taps leave the image, its rows are copied with their padding
+around them, all channels at once. The blocks of the sum are those of the cut: the sums are those of direct.pxi, bit
+for bit.
 """
 
 cdef enum:
@@ -13,11 +14,12 @@ cdef enum:
 cdef struct PixelJob:
     const fc_real_kernels *kernels
     const Packed *packed                                    # how the sum is cut
-    Py_ssize_t itemsize, channels, outputs
-    Py_ssize_t width, panels, padded                        # outputs of a panel, but for the last one; and of all
+    Py_ssize_t itemsize, groups, channels, outputs          # channels and outputs per conv group
+    Py_ssize_t x_pixel, y_pixel                             # those of all groups
+    Py_ssize_t width, panels, padded                        # outputs of a panel, but for a group's last; and of a group
     const char *given                                       # weights as they are given, while they are packed
-    const char *weights                                     # [block][panel][product][output]
-    const char *bias
+    const char *weights                                     # [conv group][block][panel][product][output]
+    const char *bias                                        # [conv group][output]
     Py_ssize_t step_h, step_w, low_h, low_w, span_h, span_w
     int border
     End end
@@ -32,6 +34,13 @@ cdef struct PixelJob:
     char *scratch
 
 
+cdef struct PixelItem:
+    Py_ssize_t image, h0, w0, rows, columns                 # a piece of some output rows
+    const char *x                   # the first pixel that its taps reach, in the image or in a padded copy
+    Py_ssize_t row, column          # strides of these, in elements
+    fc_run *runs
+
+
 cdef class Pixels(Runner):
     """A convolution with its weights packed for rows of pixels. Immutable; threads may share it."""
 
@@ -44,27 +53,30 @@ cdef class Pixels(Runner):
         cdef PixelJob *job = &self.template
         cdef const Job *direct = &cut.template
         cdef Lent lent = lend(weight, PyBUF_SIMPLE), lent_bias
-        cdef Py_ssize_t size, lanes
+        cdef Py_ssize_t size, lanes, g
         self.cut, self.last = cut, READS_LAST | WRITES_LAST
         job.kernels, job.packed, job.itemsize, job.border = direct.kernels, cut.packed, direct.itemsize, direct.border
         lanes = direct.kernels.lanes
-        job.channels, job.outputs, job.width = direct.channels, direct.outputs, 2 * lanes
+        job.groups, job.channels, job.outputs, job.width = direct.groups, direct.channels, direct.outputs, 2 * lanes
+        job.x_pixel, job.y_pixel = job.groups * job.channels, job.groups * job.outputs
         job.panels, job.padded = ceil_div(job.outputs, job.width), ceil_div(job.outputs, lanes) * lanes
         job.step_h, job.step_w = direct.image.step[1], direct.image.step[2]
         job.low_h, job.low_w = direct.reach.low_h, direct.reach.low_w
         job.span_h, job.span_w = direct.reach.span_h, direct.reach.span_w
-        size = job.padded * (1 + job.packed.products) * job.itemsize
+        size = job.groups * job.padded * job.itemsize
         self.once = once
-        self.numbers = <char *>room(size, once)
-        memset(self.numbers, 0, size if job.padded > job.outputs else job.padded * job.itemsize)
-        job.bias, job.weights = self.numbers, self.numbers + job.padded * job.itemsize
+        self.numbers = <char *>room(size * (1 + job.packed.products), once)
+        memset(self.numbers, 0, size * (1 + job.packed.products) if job.padded > job.outputs else size)
+        job.bias, job.weights = self.numbers, self.numbers + size
         if bias is not None:
             lent_bias = lend(bias, PyBUF_SIMPLE)
-            memcpy(self.numbers, lent_bias.view.buf, job.outputs * job.itemsize)
+            for g in range(job.groups):
+                memcpy(self.numbers + g * job.padded * job.itemsize,
+                       <const char *>lent_bias.view.buf + g * job.outputs * job.itemsize, job.outputs * job.itemsize)
         job.given = <const char *>lent.view.buf
-        threads = max(1, min(threads, FC_MAX_THREADS, job.outputs * job.packed.products // PACK_SERIAL))
+        threads = max(1, min(threads, FC_MAX_THREADS, job.y_pixel * job.packed.products // PACK_SERIAL))
         with nogil:
-            fc_parallel(pack_pixel_panel, job, job.panels, threads)
+            fc_parallel(pack_pixel_panel, job, job.groups * job.panels, threads)
 
     def __dealloc__(self):
         leave(self.numbers, self.once)
@@ -90,7 +102,7 @@ cdef class Pixels(Runner):
 
     cdef int _cut_work(self, PixelJob *job, Py_ssize_t threads) except -1:
         """Items: a range of panels of outputs, for a piece of some output rows."""
-        cdef Py_ssize_t products = job.images * job.out_h * job.out_w * job.outputs * job.packed.products, wanted
+        cdef Py_ssize_t products = job.images * job.out_h * job.out_w * job.y_pixel * job.packed.products, wanted
         job.in_place = (job.origin_h >= 0 and job.origin_w >= 0
                         and job.origin_h + (job.out_h - 1) * job.step_h + job.span_h < job.height
                         and job.origin_w + (job.out_w - 1) * job.step_w + job.span_w < job.width_in)
@@ -114,10 +126,10 @@ cdef class Pixels(Runner):
                and job.images * job.column_blocks * job.row_blocks < wanted):
             job.column_blocks += 1
         job.columns = ceil_div(job.out_w, max(1, job.column_blocks))
-        while (job.panel_ranges < job.panels
+        while (job.panel_ranges < job.groups * job.panels
                and job.images * job.column_blocks * job.row_blocks * job.panel_ranges < wanted):
             job.panel_ranges += 1
-        job.strip_row = ((job.columns - 1) * job.step_w + job.span_w + 1) * job.channels
+        job.strip_row = ((job.columns - 1) * job.step_w + job.span_w + 1) * job.x_pixel
         job.list_at = 0 if job.in_place else ceil_div(self._strip_bytes(job, job.rows), 64) * 64
         job.scratch_bytes = job.list_at + ceil_div((FC_BLOCK_K + 1) * sizeof(fc_run), 64) * 64
         job.items = job.images * job.row_blocks * job.column_blocks * job.panel_ranges
@@ -126,14 +138,14 @@ cdef class Pixels(Runner):
 
     cdef Py_ssize_t _strip_bytes(self, const PixelJob *job, Py_ssize_t rows):
         return (((rows - 1) * job.step_h + job.span_h + 1) * ((job.columns - 1) * job.step_w + job.span_w + 1)
-                * job.channels * job.itemsize)
+                * job.x_pixel * job.itemsize)
 
     def describe(self, x_shape, y_shape, threads=1):
         """How a call would be cut, in a dict."""
         cdef PixelJob job = self.template
         job.images, job.height, job.width_in, job.out_h, job.out_w = (x_shape[0], x_shape[3], x_shape[4], y_shape[3],
                                                                       y_shape[4])
-        job.x_column, job.x_row = job.channels, job.channels * job.width_in
+        job.x_column, job.x_row = job.x_pixel, job.x_pixel * job.width_in
         self._cut_work(&job, threads)
         return {"algorithm": "direct, rows of pixels", "isa": self.cut.isa,
                 "dtype": "float32" if job.itemsize == 4 else "float64", "tile": f"{job.kernels.rows}x{job.width}",
@@ -141,16 +153,18 @@ cdef class Pixels(Runner):
                 "workspace_bytes": job.scratch_bytes * job.threads}
 
 
-cdef void pack_pixel_panel(void *pointer, Py_ssize_t panel, Py_ssize_t worker) noexcept nogil:
-    """From (O, C, taps) to [block][panel][tap][channel][output], zeros beyond the last output."""
+cdef void pack_pixel_panel(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
+    """From (O, C, taps) to [block][panel][tap][channel][output] of a group, zeros beyond its last output."""
     cdef const PixelJob *job = <const PixelJob *>pointer
-    cdef Py_ssize_t taps = job.packed.group.taps, size = job.itemsize, first = panel * job.width, b, t, c, n = 0
+    cdef Py_ssize_t group = number // job.panels, panel = number % job.panels, first = panel * job.width, b, t, c, n = 0
+    cdef Py_ssize_t taps = job.packed.group.taps, size = job.itemsize
     cdef Py_ssize_t outputs = min(job.width, job.outputs - first), width = min(job.width, job.padded - first)
     cdef Py_ssize_t[64] row_offset          # outputs of a panel: two vectors
     cdef Py_ssize_t[256] offset, place      # FC_BLOCK_K products
+    cdef char *weights = <char *>weights_of_group(job, group)
     cdef const Block *block
     for c in range(outputs):
-        row_offset[c] = (first + c) * job.channels * taps
+        row_offset[c] = (group * job.outputs + first + c) * job.channels * taps
     for b in range(job.packed.blocks):
         block, n = job.packed.block + b, 0
         for c in range(block.c0, block.c1):
@@ -158,73 +172,88 @@ cdef void pack_pixel_panel(void *pointer, Py_ssize_t panel, Py_ssize_t worker) n
                 offset[n] = c * taps + t
                 place[n] = ((t - block.t0) * (block.c1 - block.c0) + c - block.c0) * width
                 n += 1
-        job.kernels.pack_weights(<char *>job.weights + (block.k0 * job.padded + n * first) * size, job.given, outputs,
-                                 row_offset, n, offset, place)
+        job.kernels.pack_weights(weights + (block.k0 * job.padded + n * first) * size, job.given, outputs, row_offset,
+                                 n, offset, place)
+
+
+cdef const char *weights_of_group(const PixelJob *job, Py_ssize_t group) noexcept nogil:
+    return job.weights + group * job.packed.products * job.padded * job.itemsize
 
 
 cdef void pixels_item(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
     """Panels of outputs outside, pixels inside: a panel of weights stays in L1 for them all."""
     cdef const PixelJob *job = <const PixelJob *>pointer
-    cdef Py_ssize_t h0, w0, rows, columns, b, p, h, image, share, row, column, k, n_runs
-    cdef Py_ssize_t size = job.itemsize, first, end
+    cdef PixelItem item
+    cdef Py_ssize_t size = job.itemsize, panels = job.groups * job.panels, share, first, end, group
     cdef char *scratch = job.scratch + worker * job.scratch_bytes
-    cdef fc_run *runs = <fc_run *>(scratch + job.list_at)
-    cdef const char *x
-    cdef const char *weights = job.weights
-    cdef const Block *block
-    w0, number = number % job.column_blocks * job.columns, number // job.column_blocks
-    h0, number = number % job.row_blocks * job.rows, number // job.row_blocks
-    share, image = number % job.panel_ranges, number // job.panel_ranges
-    rows, columns = min(job.rows, job.out_h - h0), min(job.columns, job.out_w - w0)
-    if rows <= 0 or columns <= 0:
+    item.runs = <fc_run *>(scratch + job.list_at)
+    item.w0, number = number % job.column_blocks * job.columns, number // job.column_blocks
+    item.h0, number = number % job.row_blocks * job.rows, number // job.row_blocks
+    share, item.image = number % job.panel_ranges, number // job.panel_ranges
+    item.rows, item.columns = min(job.rows, job.out_h - item.h0), min(job.columns, job.out_w - item.w0)
+    if item.rows <= 0 or item.columns <= 0:
         return
-    first, end = job.panels * share // job.panel_ranges, job.panels * (share + 1) // job.panel_ranges
-    x = job.x + image * job.x_image * size
+    first, end = panels * share // job.panel_ranges, panels * (share + 1) // job.panel_ranges
+    item.x = job.x + item.image * job.x_image * size
     if job.in_place:
-        row, column = job.x_row, job.x_column
-        x += ((h0 * job.step_h + job.origin_h) * row + (w0 * job.step_w + job.origin_w) * column) * size
+        item.row, item.column = job.x_row, job.x_column
+        item.x += ((item.h0 * job.step_h + job.origin_h) * item.row
+                   + (item.w0 * job.step_w + job.origin_w) * item.column) * size
     else:
-        pad_rows(job, x, scratch, h0 * job.step_h + job.origin_h, (rows - 1) * job.step_h + job.span_h + 1,
-                 w0 * job.step_w + job.origin_w, (columns - 1) * job.step_w + job.span_w + 1)
-        row, column, x = job.strip_row, job.channels, scratch
+        pad_rows(job, item.x, scratch, item.h0 * job.step_h + job.origin_h,
+                 (item.rows - 1) * job.step_h + job.span_h + 1, item.w0 * job.step_w + job.origin_w,
+                 (item.columns - 1) * job.step_w + job.span_w + 1)
+        item.row, item.column, item.x = job.strip_row, job.x_pixel, scratch
+    for group in range(first // job.panels, ceil_div(end, job.panels)):
+        multiply_pixels(job, &item, group, max(0, first - group * job.panels),
+                        min(job.panels, end - group * job.panels))
+
+
+cdef void multiply_pixels(const PixelJob *job, const PixelItem *item, Py_ssize_t group, Py_ssize_t first,
+                          Py_ssize_t end) noexcept nogil:
+    """Some panels of a group, block after block of the sum."""
+    cdef Py_ssize_t size = job.itemsize, b, p, h, k, n_runs
+    cdef const char *weights = weights_of_group(job, group)
+    cdef const Block *block
     for b in range(job.packed.blocks):
         block = job.packed.block + b
         k = (block.c1 - block.c0) * (block.t1 - block.t0)
-        n_runs = list_runs(job, block, row, column, runs)
+        n_runs = list_runs(job, block, item.row, item.column, group * job.channels, item.runs)
         for p in range(first, end):
-            for h in range(rows):
-                pixels_row(job, x + h * job.step_h * row * size, job.step_w * column, runs, n_runs,
-                           weights + p * k * job.width * size, p, b, image, (h0 + h) * job.out_w + w0, columns)
+            for h in range(item.rows):
+                pixels_row(job, item, h, n_runs, weights + p * k * job.width * size, group, p, b)
         weights += job.padded * k * size
 
 
-cdef void pixels_row(const PixelJob *job, const char *x, Py_ssize_t step, const fc_run *runs, Py_ssize_t n_runs,
-                     const char *weights, Py_ssize_t panel, Py_ssize_t b, Py_ssize_t image, Py_ssize_t pixel,
-                     Py_ssize_t count) noexcept nogil:
+cdef void pixels_row(const PixelJob *job, const PixelItem *item, Py_ssize_t h, Py_ssize_t n_runs,
+                     const char *weights, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t b) noexcept nogil:
     """One block of the sum, for a panel of outputs and neighbouring pixels of a row, in tiles of nearly one height."""
-    cdef Py_ssize_t tiles = ceil_div(count, job.kernels.rows), size = job.itemsize, i, at, rows, y_at
-    cdef Py_ssize_t channel = panel * job.width, n = min(job.width, job.outputs - panel * job.width)
-    cdef const char *bias = job.bias + channel * size if b == 0 else NULL
+    cdef Py_ssize_t count = item.columns, tiles = ceil_div(count, job.kernels.rows), size = job.itemsize, i, at, rows
+    cdef Py_ssize_t n = min(job.width, job.outputs - panel * job.width), step = job.step_w * item.column, y_at
+    cdef Py_ssize_t pixel = (item.h0 + h) * job.out_w + item.w0
+    cdef const char *x = item.x + h * job.step_h * item.row * size
+    cdef const char *bias = job.bias + (group * job.padded + panel * job.width) * size if b == 0 else NULL
     cdef char *y
     for i in range(tiles):
         at = count * i // tiles
         rows = count * (i + 1) // tiles - at
-        y_at = (pixel + at) * job.outputs + channel
-        y = job.y + (image * job.y_image + y_at) * size
-        job.kernels.pixel_product(rows, n, x + at * step * size, step, runs, n_runs, weights, y, job.outputs, bias)
+        y_at = (pixel + at) * job.y_pixel + group * job.outputs + panel * job.width
+        y = job.y + (item.image * job.y_image + y_at) * size
+        job.kernels.pixel_product(rows, n, x + at * step * size, step, item.runs, n_runs, weights, y, job.y_pixel,
+                                  bias)
         if job.end.given and b == job.packed.blocks - 1:
-            job.kernels.finish(rows, n, y, job.outputs, residual_at(&job.end, image, 0, y_at, size), job.outputs,
+            job.kernels.finish(rows, n, y, job.y_pixel, residual_at(&job.end, item.image, 0, y_at, size), job.y_pixel,
                                job.end.kind, job.end.slope)
 
 
 cdef Py_ssize_t list_runs(const PixelJob *job, const Block *block, Py_ssize_t row, Py_ssize_t column,
-                          fc_run *runs) noexcept nogil:
+                          Py_ssize_t channel, fc_run *runs) noexcept nogil:
     """The channels that a block reads, from the first pixel that the taps of an output reach."""
     cdef Py_ssize_t t, first, n = 0, channels = block.c1 - block.c0
     cdef const Py_ssize_t *offset
     for t in range(block.t0, block.t1):
         offset = job.packed.group.offset + 3 * t
-        first = (offset[1] - job.low_h) * row + (offset[2] - job.low_w) * column + block.c0
+        first = (offset[1] - job.low_h) * row + (offset[2] - job.low_w) * column + channel + block.c0
         if n and runs[n - 1].first + runs[n - 1].count == first:
             runs[n - 1].count += channels
         else:
@@ -236,7 +265,7 @@ cdef Py_ssize_t list_runs(const PixelJob *job, const Block *block, Py_ssize_t ro
 cdef void pad_rows(const PixelJob *job, const char *x, char *to, Py_ssize_t top, Py_ssize_t rows, Py_ssize_t left,
                    Py_ssize_t columns) noexcept nogil:
     """Input rows from `top` and columns from `left`, as if the image went on beyond its ends."""
-    cdef Py_ssize_t pixel = job.channels * job.itemsize, row, h, w, at
+    cdef Py_ssize_t pixel = job.x_pixel * job.itemsize, row, h, w, at
     cdef Py_ssize_t lo = min(max(0, -left), columns), hi = max(lo, min(columns, job.width_in - left))
     cdef const char *source
     for row in range(rows):
@@ -245,7 +274,7 @@ cdef void pad_rows(const PixelJob *job, const char *x, char *to, Py_ssize_t top,
             memset(to, 0, columns * pixel)
         else:
             source = x + h * job.x_row * job.itemsize
-            if job.x_column == job.channels:
+            if job.x_column == job.x_pixel:
                 memcpy(to + lo * pixel, source + (left + lo) * pixel, (hi - lo) * pixel)
             else:
                 for w in range(lo, hi):
