@@ -7,6 +7,8 @@
 #if !defined(FC_EMULATE)
 #include <immintrin.h>
 #define FC_SIMD "fastconv/simd/avx512.h"
+#define FC_HALF avx512half
+#define FC_HALF_SIMD "fastconv/simd/avx2.h"
 #define FC_BYTE_SIMD "fastconv/simd/bytes_avx512.h"
 #else
 #define FC_SIMD "fastconv/simd/baseline.h"

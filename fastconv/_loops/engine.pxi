@@ -464,15 +464,18 @@ cdef class Cut:
         """Blocks of output rows, or pieces of one, whose strip stays in L2, about, where taps are far apart."""
         cdef Py_ssize_t shares = job.images * job.groups * job.grid[0], budget = STRIP_BYTES, pixels
         cdef Py_ssize_t wanted = 4 * job.threads if job.threads > 1 else 1, row
-        cdef bint lines
-        # One output of a few channels: the filter reads the image itself, and knows where it ends. A large one comes
-        # from memory, which is fast along long rows, and down short ones where a tile picks pixels from four lines.
+        cdef bint wide, lines, few, near
+        # One output of a few channels: the filter reads the image itself, and knows where it ends. It loads under masks
+        # there: many taps pay more for these than for a copy. A large image comes from memory, which is fast along long
+        # rows, and down short ones where a tile picks pixels from four lines.
         pixels = job.images * job.groups * job.channels * job.image.size[1] * job.image.size[2]
         row = job.image.size[2] * job.itemsize
-        lines = job.image.step[2] == 2 and job.kernels.lanes * job.itemsize == LINE
+        wide = job.kernels.lanes * job.itemsize == LINE
+        lines = wide and job.image.step[2] == 2
+        few = job.reach.taps <= (FILTERED_TAPS_OF_LINES if wide else FILTERED_TAPS)
+        near = pixels * job.itemsize <= FILTERED_BYTES << lines
         job.filters_in_place = (job.outputs * job.n_phases == 1 and job.skip_dead and not job.last & READS_LAST
-                                and (pixels * job.itemsize <= FILTERED_BYTES << lines or row >= PAGE
-                                     or (lines and row <= 8 * LINE))
+                                and (row >= PAGE or (few if near else lines and row <= 8 * LINE))
                                 and self._picks_pixels(job) and job.reach.planes == 1
                                 and job.image.size[0] == job.grid[0] == 1
                                 and job.image.origin[0] + job.reach.plane_offset[0] == 0)

@@ -6,6 +6,9 @@
 #define FC_DTYPE f32
 #define FC_IS_F32 1
 #define real float
+#if defined(FC_HALF)
+#include "fastconv/kernels/half.h"
+#endif
 #include "fastconv/simd/words.h"
 #include FC_SIMD
 #include "fastconv/kernels/all_real.h"
@@ -18,6 +21,9 @@ static const fc_index FC_WORD(lanes) = V_LANES;
 #define FC_DTYPE f64
 #define FC_IS_F32 0
 #define real double
+#if defined(FC_HALF)
+#include "fastconv/kernels/half.h"
+#endif
 #include "fastconv/simd/words.h"
 #include FC_SIMD
 #include "fastconv/kernels/all_real.h"
