@@ -83,6 +83,8 @@ DIRECT = Choice("direct", why="nothing faster is known for this kernel")
 HALF_EMPTY, TURNED_PRODUCTS, LEAST_TURNED = 1.15, 100, 500_000
 # Products of a tap and pixel from which turning its channels takes longer than products that leave lanes empty.
 TURNED_PIXEL = 80
+MOST_DOTS = 64  # taps
+DOTS_OF_A_PIXEL = 32  # channels of a 1x1 tap from which two vectors of outputs pay, too
 PADDED_ROWS = 1 << 20  # numbers: the most that the padded input rows of 64 outputs may have, where channels lie last
 
 
@@ -105,6 +107,8 @@ def choose(
     """
     lanes = widths[0]
     choice = _choose(operator, size, compute, algorithm, widths, last, once)
+    if choice.engine == "direct" and last and _dots_of_pixels(operator, lanes, compute.itemsize):
+        return choice._replace(engine="dots of pixels")
     if choice.engine == "direct" and _rows_of_pixels(operator, lanes, last):
         if last:
             return choice._replace(engine="pixels")
@@ -139,6 +143,23 @@ def _rows_of_pixels(operator: Convolution | TransposedConvolution, lanes: int, l
         nearly = 8 * outputs >= 7 * lanes or (prod(operator.kernel) == 1 and outputs * channels >= TURNED_PIXEL)
     fills = outputs >= lanes or (last and nearly)
     return prod(operator.factor) == 1 and max(operator.dilation) == 1 and fills and not wide
+
+
+def _dots_of_pixels(operator: Convolution | TransposedConvolution, lanes: int, itemsize: int) -> bool:
+    """Tell whether a direct convolution has few outputs, and channels by 16 bytes: lanes of both.
+
+    Taps that read a pixel again, without a stride and for all outputs, are better in strips of planes.
+    """
+    if not isinstance(operator, Convolution) or len(operator.kernel) > 2:
+        return False
+    outputs, channels = operator.core_channels
+    if channels * itemsize % 16 or prod(operator.kernel) > MOST_DOTS or 2 * outputs > lanes:
+        return False
+    if prod(operator.factor) > 1 or max(operator.dilation) > 1:
+        return False
+    if prod(operator.kernel) == 1:
+        return 16 * outputs <= lanes * itemsize or channels >= DOTS_OF_A_PIXEL
+    return max(operator.stride) > 1 or operator.groups > 1
 
 
 def _choose(

@@ -104,7 +104,13 @@ class Winograd:
 class Pixels(Runner):
     cut: Cut
     def __init__(
-        self, cut: Cut, weight: NDArray[Any], bias: NDArray[Any] | None, threads: int = 1, once: bool = False
+        self,
+        cut: Cut,
+        weight: NDArray[Any],
+        bias: NDArray[Any] | None,
+        threads: int = 1,
+        once: bool = False,
+        dots: bool = False,
     ) -> None: ...
     def describe(self, x_shape: Sequence[int], y_shape: Sequence[int], threads: int = 1) -> dict[str, Any]: ...
 

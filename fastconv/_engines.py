@@ -113,7 +113,8 @@ def make(
             return OrDirect(engine, packed)
     if choice.engine.endswith("pixels"):
         cut = cut_of(operator, weight.itemsize, _core.isa(), False)
-        pixels = _core.Pixels(cut, weight, bias, get_num_threads(), once)
+        dots = choice.engine.startswith("dots")
+        pixels = _core.Pixels(cut, weight, bias, get_num_threads(), once, dots)
         return _Turned(pixels) if choice.engine.startswith("turned") else pixels
     if choice.engine == "depthwise phases":
         engine = _depthwise_phases(operator, weight, bias)

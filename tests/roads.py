@@ -51,6 +51,10 @@ ROADS = {
         (3, 40, 41, 96),
         lambda w: fastconv.Conv2d(w(60, 32, 3, 3), w(60), stride=2, groups=3, layout="NHWC", activation="silu"),
     ),
+    "last, dots": (
+        (3, 29, 31, 64),
+        lambda w: fastconv.Conv2d(w(3, 64, 1, 1), w(3), layout="NHWC", activation="sigmoid"),
+    ),
     "last, 1x1": ((3, 29, 31, 64), lambda w: fastconv.Conv2d(w(80, 64, 1, 1), w(80), layout="NHWC")),
     "last, strided": (
         (3, 40, 41, 70),

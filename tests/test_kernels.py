@@ -57,6 +57,7 @@ SIGNATURES = {
     "pack_strip": (None, POINTER, INDEX, INDEX, POINTER, INDEX, INDEX, INDEX, INDEX, INDEX, INDEX),
     "filter": (None, POINTER, POINTER, POINTER, POINTER),
     "gemm": (None, INDEX, INDEX, POINTER, POINTER, INDEX, POINTER, POINTER, POINTER, INDEX, POINTER),
+    "pixel_dots": (None, INDEX, INDEX, POINTER, INDEX, POINTER, INDEX, POINTER, POINTER, INDEX, POINTER),
     "pixel_product": (None, INDEX, INDEX, POINTER, INDEX, POINTER, INDEX, POINTER, POINTER, INDEX, POINTER),
     "fft": (INT, POINTER, POINTER, INDEX, INDEX, INDEX, POINTER, INT),
     "fma_peak": (INDEX, INDEX, POINTER),
@@ -222,9 +223,10 @@ def test_gemm_has_the_same_bits_in_any_tile(kernel, guard, rng):
 def pixel_product(kernel, guard, pixels, step, runs, weights, bias, before, gap=0):
     """c from a row of numbers that the tile's rows read `step` apart, and weights[k', n]."""
     rows, columns = (len(pixels) - max(first + count for first, count in runs)) // step + 1, weights.shape[1]
-    width = kernel.lanes if columns <= kernel.lanes else 2 * kernel.lanes
-    b = np.full((len(weights), width), np.nan, kernel.dtype)
-    b[:, :columns] = weights
+    together = 16 // kernel.dtype.itemsize if "dots" in kernel.name else 1  # products of an output side by side
+    width = kernel.lanes // together * (1 if columns * together <= kernel.lanes else 2)
+    b = np.full((len(weights) // together, width, together), np.nan, kernel.dtype)
+    b[:, :columns] = weights.reshape(-1, together, columns).transpose(0, 2, 1)
     flat = guard.output((rows - 1) * (columns + gap) + columns, kernel.dtype)
     c = strided(flat, (rows, columns), columns + gap, 1)
     if bias is None:
@@ -245,6 +247,25 @@ def test_pixel_product(kernel, guard, rng, runs):
     live, reach = live_rows(runs), max(first + count for first, count in runs)
     for rows, step in product(range(1, kernel.rows + 1), (1, 3, 64)):
         for columns in tails(kernel.lanes, 2)[:-1]:
+            pixels = np.full((rows - 1) * step + reach, np.nan, kernel.dtype)
+            seen = np.arange(rows)[:, None] * step + live
+            pixels[seen] = whole_numbers(rng, seen.shape, kernel.dtype)
+            weights = whole_numbers(rng, (len(live), columns), kernel.dtype)
+            bias, before = (whole_numbers(rng, shape, kernel.dtype) for shape in (columns, (rows, columns)))
+            sums = pixels[seen].astype(float) @ weights
+            got = pixel_product(kernel, guard, pixels, step, runs, weights, bias, None, gap=columns % 3)
+            assert_same_bits(got, (sums + bias).astype(kernel.dtype))
+            got = pixel_product(kernel, guard, pixels, step, runs, weights, None, before, gap=columns % 2)
+            assert_same_bits(got, (sums + before).astype(kernel.dtype))
+
+
+@every("pixel_dots")
+@pytest.mark.parametrize("runs", [[(0, 4)], [(0, 12)], [(0, 4), (5, 8), (20, 4)], [(3, 200), (300, 56)]], ids=str)
+def test_pixel_dots(kernel, guard, rng, runs):
+    """Likewise, for all outputs that two vectors have room for."""
+    live, reach = live_rows(runs), max(first + count for first, count in runs)
+    for rows, step in product(range(1, kernel.rows + 1), (1, 3, 64)):
+        for columns in range(1, 2 * kernel.lanes * kernel.dtype.itemsize // 16 + 1):
             pixels = np.full((rows - 1) * step + reach, np.nan, kernel.dtype)
             seen = np.arange(rows)[:, None] * step + live
             pixels[seen] = whole_numbers(rng, seen.shape, kernel.dtype)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastconv
-from fastconv import _engines
+from fastconv import _choice, _engines
 
 LAST = {1: "NWC", 2: "NHWC", 3: "NDHWC"}
 
@@ -46,6 +46,15 @@ LAYERS = {
     ),
     "pixels, groups, 1x1": ("conv", (2, 70, 7, 9), (14, 10, 1, 1), {"groups": 7}),
     "pixels, groups, 1-D": ("conv", (2, 66, 65), (48, 22, 5), {"padding": ((1, 4),), "groups": 3, "stride": 3}),
+    "dots, 1x1": ("conv", (2, 36, 7, 9), (3, 36, 1, 1), {}),
+    "dots, strided": ("conv", (2, 12, 9, 31), (2, 12, 3, 3), {"padding": ((0, 2), (3, 1)), "stride": (1, 2)}),
+    "dots, groups, reflected": (
+        "conv",
+        (1, 24, 9, 14),
+        (6, 8, 3, 3),
+        {"padding": 2, "groups": 3, "padding_mode": "reflect", "algorithm": "direct"},
+    ),
+    "dots, 1-D": ("conv", (2, 60, 65), (2, 60, 5), {"padding": ((1, 4),), "stride": 3}),
     "1x1, strided": ("conv", (2, 33, 17, 19), (40, 33, 1, 1), {"stride": 2, "padding": 1}),
     "panels, dilated": ("conv", (1, 24, 9, 9), (8, 24, 3, 3), {"padding": 8, "dilation": 8, "algorithm": "direct"}),
     "panels, reflected": (
@@ -144,10 +153,10 @@ def test_channels_last_is_the_same_convolution(name, isa, threads):
     got = last(to_last(x))
     assert got.flags.c_contiguous
     algorithms = planes.describe(x.shape)["algorithm"], last.describe(to_last(x).shape)["algorithm"]
-    if algorithms[0] == algorithms[1] or "pixels" in algorithms[1]:
+    if algorithms[0] == algorithms[1] or algorithms[1].endswith("pixels"):
         np.testing.assert_array_equal(got, to_last(want))
-    else:  # depthwise with long rows, which filters planes, or in phases, whose sums have another order
-        assert "lanes of " in algorithms[1]
+    else:  # depthwise with long rows, which filters planes, or in phases, or dots, whose sums have another order
+        assert "lanes of " in algorithms[1] or algorithms[1].endswith("dots")
         np.testing.assert_allclose(got, to_last(want), rtol=1e-5, atol=1e-5)
     # A view of planes, a part of a wider image, one image alone, and into a given array.
     np.testing.assert_array_equal(last(np.moveaxis(x, 1, -1)), got)
@@ -205,6 +214,32 @@ def test_a_nan_stays_where_it_is(name, isa):
     make, axes, x = operators(name)
     x[0, 0, 3, 4] = np.nan
     np.testing.assert_array_equal(make(layout=LAST[axes])(to_last(x)), to_last(make()(x)))
+
+
+@pytest.mark.parametrize("name", ["dots, 1x1", "dots, strided", "dots, groups, reflected", "dots, 1-D"])
+def test_dots(name, isa):
+    """What is far from finite stays in its own output, and float64 has its own lanes."""
+    make, axes, x = operators(name)
+    last = make(layout=LAST[axes])
+    # Three outputs are more than half of the baseline's vector.
+    assert last.describe(to_last(x).shape)["algorithm"].endswith("dots") == (isa != "baseline" or "1x1" not in name)
+    np.testing.assert_allclose(last(to_last(x.astype(float))), to_last(make()(x.astype(float))), rtol=1e-12, atol=1e-12)
+    x[0, 0, 3:5], x[-1, 5, -1:] = np.nan, np.inf
+    want = make()(x)
+    np.testing.assert_allclose(last(to_last(x)), to_last(want), rtol=1e-5, atol=1e-5)
+    residual = normal(4, *want.shape)
+    got = make(layout=LAST[axes], activation="relu")(to_last(x), residual=to_last(residual))
+    np.testing.assert_allclose(got, to_last(np.maximum(want + residual, 0)), rtol=1e-5, atol=1e-5)
+
+
+def test_dots_of_several_panels(monkeypatch, isa, threads):
+    """More outputs than are chosen: two vectors of them are a panel."""
+    x, w, b = normal(1, 2, 9, 11, 24), normal(2, 38, 12, 3, 3), normal(3, 38)
+    want = fastconv.conv2d(np.moveaxis(x, -1, 1).astype(float), w.astype(float), b.astype(float), groups=2, padding=1)
+    monkeypatch.setattr(_choice, "_dots_of_pixels", lambda *about: True)
+    layer = fastconv.Conv2d(w, b, groups=2, padding=1, algorithm="direct", layout="NHWC")
+    assert layer.describe(x.shape)["algorithm"].endswith("dots")
+    np.testing.assert_allclose(layer(x), to_last(want), rtol=1e-5, atol=1e-5)
 
 
 def test_infinite_weights_of_a_transposed_convolution():

@@ -13,12 +13,16 @@ cdef enum:
 
 cdef struct PixelJob:
     const fc_real_kernels *kernels
-    const Packed *packed                                    # how the sum is cut
+    const Packed *packed
+    const Block *block                                      # how the sum is cut
+    Py_ssize_t blocks
+    bint dots                                               # a few channels of each output in a vector: pixel_dots
     Py_ssize_t itemsize, groups, channels, outputs          # channels and outputs per conv group
     Py_ssize_t x_pixel, y_pixel                             # those of all groups
     Py_ssize_t width, panels, padded                        # outputs of a panel, but for a group's last; and of a group
+    Py_ssize_t quarter                                      # elements of 16 bytes
     const char *given                                       # weights as they are given, while they are packed
-    const char *weights                                     # [conv group][block][panel][product][output]
+    const char *weights             # [conv group][block][panel][product][output]; of dots: see pack_dots
     const char *bias                                        # [conv group][output]
     Py_ssize_t step_h, step_w, low_h, low_w, span_h, span_w
     int border
@@ -48,15 +52,20 @@ cdef class Pixels(Runner):
     cdef PixelJob template
     cdef char *numbers              # biases, then weights
     cdef bint once                  # for one call
+    cdef Block whole                # of the sum
 
-    def __cinit__(self, Cut cut, weight, bias, Py_ssize_t threads=1, bint once=False):
+    def __cinit__(self, Cut cut, weight, bias, Py_ssize_t threads=1, bint once=False, bint dots=False):
         cdef PixelJob *job = &self.template
         cdef const Job *direct = &cut.template
         cdef Lent lent = lend(weight, PyBUF_SIMPLE), lent_bias
         cdef Py_ssize_t size, lanes, g
         self.cut, self.last = cut, READS_LAST | WRITES_LAST
         job.kernels, job.packed, job.itemsize, job.border = direct.kernels, cut.packed, direct.itemsize, direct.border
+        job.block, job.blocks, job.dots, job.quarter = cut.packed.block, cut.packed.blocks, dots, 16 // job.itemsize
         lanes = direct.kernels.lanes
+        if dots:                    # a sum is not cut: its weights are few
+            self.whole = Block(0, direct.channels, 0, cut.packed.group.taps, 0)
+            job.block, job.blocks, lanes = &self.whole, 1, lanes // job.quarter
         job.groups, job.channels, job.outputs, job.width = direct.groups, direct.channels, direct.outputs, 2 * lanes
         job.x_pixel, job.y_pixel = job.groups * job.channels, job.groups * job.outputs
         job.panels, job.padded = ceil_div(job.outputs, job.width), ceil_div(job.outputs, lanes) * lanes
@@ -76,7 +85,7 @@ cdef class Pixels(Runner):
         job.given = <const char *>lent.view.buf
         threads = max(1, min(threads, FC_MAX_THREADS, job.y_pixel * job.packed.products // PACK_SERIAL))
         with nogil:
-            fc_parallel(pack_pixel_panel, job, job.groups * job.panels, threads)
+            fc_parallel(pack_dots if dots else pack_pixel_panel, job, job.groups * job.panels, threads)
 
     def __dealloc__(self):
         leave(self.numbers, self.once)
@@ -147,7 +156,7 @@ cdef class Pixels(Runner):
                                                                       y_shape[4])
         job.x_column, job.x_row = job.x_pixel, job.x_pixel * job.width_in
         self._cut_work(&job, threads)
-        return {"algorithm": "direct, rows of pixels", "isa": self.cut.isa,
+        return {"algorithm": "direct, rows of pixels" + (", dots" if job.dots else ""), "isa": self.cut.isa,
                 "dtype": "float32" if job.itemsize == 4 else "float64", "tile": f"{job.kernels.rows}x{job.width}",
                 "products": [(job.outputs, job.packed.products)], "items": job.items, "threads": job.threads,
                 "workspace_bytes": job.scratch_bytes * job.threads}
@@ -165,8 +174,8 @@ cdef void pack_pixel_panel(void *pointer, Py_ssize_t number, Py_ssize_t worker) 
     cdef const Block *block
     for c in range(outputs):
         row_offset[c] = (group * job.outputs + first + c) * job.channels * taps
-    for b in range(job.packed.blocks):
-        block, n = job.packed.block + b, 0
+    for b in range(job.blocks):
+        block, n = job.block + b, 0
         for c in range(block.c0, block.c1):
             for t in range(block.t0, block.t1):
                 offset[n] = c * taps + t
@@ -174,6 +183,21 @@ cdef void pack_pixel_panel(void *pointer, Py_ssize_t number, Py_ssize_t worker) 
                 n += 1
         job.kernels.pack_weights(weights + (block.k0 * job.padded + n * first) * size, job.given, outputs, row_offset,
                                  n, offset, place)
+
+
+cdef void pack_dots(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
+    """The same to [tap][16 bytes of channels][output][channel]."""
+    cdef const PixelJob *job = <const PixelJob *>pointer
+    cdef Py_ssize_t group = number // job.panels, panel = number % job.panels, first = panel * job.width, t, c, o, k
+    cdef Py_ssize_t taps = job.packed.group.taps, size = job.itemsize, width = min(job.width, job.padded - first)
+    cdef char *to = <char *>weights_of_group(job, group) + first * job.packed.products * size
+    cdef const char *given = job.given + (group * job.outputs + first) * job.packed.products * size
+    for o in range(min(job.width, job.outputs - first)):
+        for t in range(taps):
+            for c in range(job.channels):
+                k = t * job.channels + c
+                memcpy(to + ((k // job.quarter * width + o) * job.quarter + k % job.quarter) * size,
+                       given + ((o * job.channels + c) * taps + t) * size, size)
 
 
 cdef const char *weights_of_group(const PixelJob *job, Py_ssize_t group) noexcept nogil:
@@ -215,8 +239,8 @@ cdef void multiply_pixels(const PixelJob *job, const PixelItem *item, Py_ssize_t
     cdef Py_ssize_t size = job.itemsize, b, p, h, k, n_runs
     cdef const char *weights = weights_of_group(job, group)
     cdef const Block *block
-    for b in range(job.packed.blocks):
-        block = job.packed.block + b
+    for b in range(job.blocks):
+        block = job.block + b
         k = (block.c1 - block.c0) * (block.t1 - block.t0)
         n_runs = list_runs(job, block, item.row, item.column, group * job.channels, item.runs)
         for p in range(first, end):
@@ -239,9 +263,13 @@ cdef void pixels_row(const PixelJob *job, const PixelItem *item, Py_ssize_t h, P
         rows = count * (i + 1) // tiles - at
         y_at = (pixel + at) * job.y_pixel + group * job.outputs + panel * job.width
         y = job.y + (item.image * job.y_image + y_at) * size
-        job.kernels.pixel_product(rows, n, x + at * step * size, step, item.runs, n_runs, weights, y, job.y_pixel,
-                                  bias)
-        if job.end.given and b == job.packed.blocks - 1:
+        if job.dots:
+            job.kernels.pixel_dots(rows, n, x + at * step * size, step, item.runs, n_runs, weights, y, job.y_pixel,
+                                   bias)
+        else:
+            job.kernels.pixel_product(rows, n, x + at * step * size, step, item.runs, n_runs, weights, y,
+                                      job.y_pixel, bias)
+        if job.end.given and b == job.blocks - 1:
             job.kernels.finish(rows, n, y, job.y_pixel, residual_at(&job.end, item.image, 0, y_at, size), job.y_pixel,
                                job.end.kind, job.end.slope)
 

@@ -104,6 +104,7 @@ typedef void fc_gemm_fn(fc_index rows, fc_index columns, const void *a, const fc
 /* kernels/pixels.h: c[r][n] = start[r][n] + sum_k a[r][k] * b[k][n], rows of a the runs of a pixel. */
 typedef void fc_pixel_product_fn(fc_index rows, fc_index columns, const void *a, fc_index a_row, const fc_run *runs,
                                  fc_index n_runs, const void *b, void *c, fc_index c_row, const void *bias);
+typedef fc_pixel_product_fn fc_pixel_dots_fn;
 
 /* kernels/blocks.h: block[p][i] = row i of `rows`, from position `first` on; and back. */
 typedef void fc_pack_block_fn(void *block, const void *rows, fc_index channel, fc_index channels, fc_index width,

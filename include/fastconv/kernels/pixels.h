@@ -84,3 +84,69 @@ static void FC_NAME(pixel_product)(fc_index rows, fc_index columns, const void *
     default: break;
     }
 }
+
+/* pixel_dots: the same for few outputs. A vector has not V_LANES of them and one channel, but a few channels of each,
+ * Q = 16/sizeof(real), whose products are added up at last:
+ *
+ *   weights      | o0k0 o0k1 o0k2 o0k3 | o1k0 o1k1 o1k2 o1k3 | ...       b[k'/Q][output][k' % Q], f32
+ *   pixel        | c0   c1   c2   c3   | c0   c1   c2   c3   | ...
+ *
+ * Preconditions: 1 <= rows <= FC_ROWS, 1 <= columns <= 2*V_LANES/Q; runs are multiples of Q. The order of a sum is not
+ * that of the other products.
+ */
+FC_INLINE void FC_WORD(dots_tile)(const int rows, const int vectors, fc_index columns, const real *a, fc_index a_row,
+                                  const fc_run *runs, fc_index n_runs, const real *b, real *c, fc_index c_row,
+                                  const real *bias) {
+    const int quarter = 16 / (int)sizeof(real);
+    v_t acc[FC_ROWS][2];
+    const fc_index two = 2 * a_row, three = 3 * a_row;
+    FC_UNROLL
+    for (int r = 0; r < rows; r++) acc[r][0] = acc[r][1] = v_zero();
+    for (fc_index i = 0; i < n_runs; i++) {
+        const real *x[(FC_ROWS + 3) / 4];
+        FC_UNROLL
+        for (int r = 0; r < rows; r += 4) x[r / 4] = a + runs[i].first + r * a_row;
+        for (fc_index k = 0; k < runs[i].count; k += quarter) {
+            v_t w[2];
+            FC_UNROLL
+            for (int v = 0; v < vectors; v++) w[v] = v_load(b + v * V_LANES);
+            FC_UNROLL
+            for (int r = 0; r < rows; r++) {
+                const real *p = x[r / 4] + k + (r % 4 == 0 ? 0 : r % 4 == 1 ? a_row : r % 4 == 2 ? two : three);
+                const v_t pixel = v_quarter(p);
+                FC_UNROLL
+                for (int v = 0; v < vectors; v++) acc[r][v] = v_fma(pixel, w[v], acc[r][v]);
+            }
+            b += vectors * V_LANES;
+        }
+    }
+    real sums[2 * V_LANES];
+    FC_UNROLL
+    for (int r = 0; r < rows; r++) {
+        FC_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            v_t sum = acc[r][v];
+            FC_UNROLL
+            for (int n = 1; n < quarter; n *= 2) sum = v_add(sum, v_swap(sum, n));
+            v_store(sums + v * V_LANES, sum);
+        }
+        for (fc_index n = 0; n < columns; n++) c[n] = (bias ? bias[n] : c[n]) + sums[n * quarter];
+        c += c_row;
+    }
+}
+
+static void FC_NAME(pixel_dots)(fc_index rows, fc_index columns, const void *a, fc_index a_row, const fc_run *runs,
+                                fc_index n_runs, const void *b, void *c, fc_index c_row, const void *bias) {
+    switch (rows) {
+#define FC_CASE(n)                                                                                                     \
+    case n:                                                                                                            \
+        if (columns * 16 > V_LANES * (fc_index)sizeof(real))                                                           \
+            FC_WORD(dots_tile)(n, 2, columns, a, a_row, runs, n_runs, b, c, c_row, bias);                              \
+        else                                                                                                           \
+            FC_WORD(dots_tile)(n, 1, columns, a, a_row, runs, n_runs, b, c, c_row, bias);                              \
+        break;
+        FC_ROW_CASES
+#undef FC_CASE
+    default: break;
+    }
+}

@@ -92,6 +92,13 @@ FC_INLINE v_t v_swap(v_t v, const int n) {
     return _mm256_permute_pd(v, 5);
 #endif
 }
+FC_INLINE v_t v_quarter(const real *p) {
+#if FC_IS_F32
+    return _mm256_broadcast_ps((const __m128 *)p);
+#else
+    return _mm256_broadcast_pd((const __m128d *)p);
+#endif
+}
 FC_INLINE v_t v_every(const real *p, fc_index step) {
 #if FC_IS_F32
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);

@@ -59,6 +59,13 @@ FC_INLINE v_t v_swap(v_t v, const int n) {
     return n == 2 ? _mm512_shuffle_f64x2(v, v, _MM_SHUFFLE(2, 3, 0, 1)) : _mm512_permute_pd(v, 0x55);
 #endif
 }
+FC_INLINE v_t v_quarter(const real *p) {
+#if FC_IS_F32
+    return _mm512_broadcast_f32x4(_mm_loadu_ps(p));
+#else
+    return _mm512_broadcast_f64x2(_mm_loadu_pd(p));
+#endif
+}
 FC_INLINE v_t v_every(const real *p, fc_index step) {
 #if FC_IS_F32
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);

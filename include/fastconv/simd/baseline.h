@@ -59,6 +59,11 @@ FC_INLINE v_t v_swap(v_t v, const int n) {
     for (int i = 0; i < V_LANES; i++) other[i] = v[i ^ n];
     return other;
 }
+FC_INLINE v_t v_quarter(const real *p) {
+    v_t v;
+    for (int i = 0; i < V_LANES; i++) v[i] = p[i % (16 / (int)sizeof(real))];
+    return v;
+}
 FC_INLINE v_t v_every(const real *p, fc_index step) {
     v_t v;
     for (int i = 0; i < V_LANES; i++) v[i] = p[i * step];
