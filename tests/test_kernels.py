@@ -240,42 +240,34 @@ def pixel_product(kernel, guard, pixels, step, runs, weights, bias, before, gap=
     return got
 
 
+def check_pixel_products(kernel, guard, rng, runs, widths):
+    """Tiles of every height, of some widths; rows overlap where the step is shorter than the runs."""
+    live, reach = live_rows(runs), max(first + count for first, count in runs)
+    for rows, step, columns in product(range(1, kernel.rows + 1), (1, 3, 64), widths):
+        pixels = np.full((rows - 1) * step + reach, np.nan, kernel.dtype)
+        seen = np.arange(rows)[:, None] * step + live
+        pixels[seen] = whole_numbers(rng, seen.shape, kernel.dtype)
+        weights = whole_numbers(rng, (len(live), columns), kernel.dtype)
+        bias, before = (whole_numbers(rng, shape, kernel.dtype) for shape in (columns, (rows, columns)))
+        sums = pixels[seen].astype(float) @ weights
+        got = pixel_product(kernel, guard, pixels, step, runs, weights, bias, None, gap=columns % 3)
+        assert_same_bits(got, (sums + bias).astype(kernel.dtype))
+        got = pixel_product(kernel, guard, pixels, step, runs, weights, None, before, gap=columns % 2)
+        assert_same_bits(got, (sums + before).astype(kernel.dtype))
+
+
 @every("pixel_product")
 @pytest.mark.parametrize("runs", [[(0, 1)], [(0, 9)], [(0, 3), (5, 3), (20, 3)], [(3, 200), (300, 56)]], ids=str)
 def test_pixel_product(kernel, guard, rng, runs):
-    """Tiles of every height, all widths about whole vectors; rows overlap where the step is shorter than the runs."""
-    live, reach = live_rows(runs), max(first + count for first, count in runs)
-    for rows, step in product(range(1, kernel.rows + 1), (1, 3, 64)):
-        for columns in tails(kernel.lanes, 2)[:-1]:
-            pixels = np.full((rows - 1) * step + reach, np.nan, kernel.dtype)
-            seen = np.arange(rows)[:, None] * step + live
-            pixels[seen] = whole_numbers(rng, seen.shape, kernel.dtype)
-            weights = whole_numbers(rng, (len(live), columns), kernel.dtype)
-            bias, before = (whole_numbers(rng, shape, kernel.dtype) for shape in (columns, (rows, columns)))
-            sums = pixels[seen].astype(float) @ weights
-            got = pixel_product(kernel, guard, pixels, step, runs, weights, bias, None, gap=columns % 3)
-            assert_same_bits(got, (sums + bias).astype(kernel.dtype))
-            got = pixel_product(kernel, guard, pixels, step, runs, weights, None, before, gap=columns % 2)
-            assert_same_bits(got, (sums + before).astype(kernel.dtype))
+    """All widths about whole vectors."""
+    check_pixel_products(kernel, guard, rng, runs, tails(kernel.lanes, 2)[:-1])
 
 
 @every("pixel_dots")
 @pytest.mark.parametrize("runs", [[(0, 4)], [(0, 12)], [(0, 4), (5, 8), (20, 4)], [(3, 200), (300, 56)]], ids=str)
 def test_pixel_dots(kernel, guard, rng, runs):
-    """Likewise, for all outputs that two vectors have room for."""
-    live, reach = live_rows(runs), max(first + count for first, count in runs)
-    for rows, step in product(range(1, kernel.rows + 1), (1, 3, 64)):
-        for columns in range(1, 2 * kernel.lanes * kernel.dtype.itemsize // 16 + 1):
-            pixels = np.full((rows - 1) * step + reach, np.nan, kernel.dtype)
-            seen = np.arange(rows)[:, None] * step + live
-            pixels[seen] = whole_numbers(rng, seen.shape, kernel.dtype)
-            weights = whole_numbers(rng, (len(live), columns), kernel.dtype)
-            bias, before = (whole_numbers(rng, shape, kernel.dtype) for shape in (columns, (rows, columns)))
-            sums = pixels[seen].astype(float) @ weights
-            got = pixel_product(kernel, guard, pixels, step, runs, weights, bias, None, gap=columns % 3)
-            assert_same_bits(got, (sums + bias).astype(kernel.dtype))
-            got = pixel_product(kernel, guard, pixels, step, runs, weights, None, before, gap=columns % 2)
-            assert_same_bits(got, (sums + before).astype(kernel.dtype))
+    """All outputs that two vectors have room for."""
+    check_pixel_products(kernel, guard, rng, runs, range(1, 2 * kernel.lanes * kernel.dtype.itemsize // 16 + 1))
 
 
 @every("pixel_product")
