@@ -83,7 +83,7 @@ DIRECT = Choice("direct", why="nothing faster is known for this kernel")
 HALF_EMPTY, TURNED_PRODUCTS, LEAST_TURNED = 1.15, 100, 500_000
 # Products of a tap and pixel from which turning its channels takes longer than products that leave lanes empty.
 TURNED_PIXEL = 80
-MOST_DOTS = 64  # taps
+MOST_DOTS = 64  # taps, each a run of its own: the core has room for the 256 of a block of the sum
 DOTS_OF_A_PIXEL = 32  # channels of a 1x1 tap from which two vectors of outputs pay, too
 PADDED_ROWS = 1 << 20  # numbers: the most that the padded input rows of 64 outputs may have, where channels lie last
 
@@ -126,23 +126,29 @@ def _planes_are_half_empty(operator: Convolution, size: tuple[int, ...], lanes: 
     return outputs * channels * prod(operator.kernel) * pixels >= max(TURNED_PRODUCTS * turned, LEAST_TURNED)
 
 
+def _reads_rows(operator: Convolution | TransposedConvolution) -> TypeGuard[Convolution]:
+    """Tell whether taps read neighbouring pixels, and whether their padded rows are not too wide for a copy."""
+    if not isinstance(operator, Convolution) or len(operator.kernel) > 2:
+        return False
+    *rows, columns = operator.kernel
+    numbers = operator.groups * operator.core_channels[1] * prod(rows) * (columns + 64 * operator.stride[-1])
+    return prod(operator.factor) == 1 and max(operator.dilation) == 1 and numbers <= PADDED_ROWS
+
+
 def _rows_of_pixels(operator: Convolution | TransposedConvolution, lanes: int, last: bool) -> TypeGuard[Convolution]:
     """Tell whether a direct convolution has vectors of outputs, and neighbouring taps.
 
     Channels that lie last would have to be turned otherwise: then nearly a vector will do, half of one in a group, or
     enough products of a tap.
     """
-    if not isinstance(operator, Convolution) or len(operator.kernel) > 2:
+    if not _reads_rows(operator):
         return False
     outputs, channels = operator.core_channels
-    *rows, columns = operator.kernel
-    wide = operator.groups * channels * prod(rows) * (columns + 64 * operator.stride[-1]) > PADDED_ROWS
     if operator.groups > 1:
         nearly = 2 * outputs >= lanes or prod(operator.kernel) == 1
     else:
         nearly = 8 * outputs >= 7 * lanes or (prod(operator.kernel) == 1 and outputs * channels >= TURNED_PIXEL)
-    fills = outputs >= lanes or (last and nearly)
-    return prod(operator.factor) == 1 and max(operator.dilation) == 1 and fills and not wide
+    return outputs >= lanes or (last and nearly)
 
 
 def _dots_of_pixels(operator: Convolution | TransposedConvolution, lanes: int, itemsize: int) -> bool:
@@ -150,12 +156,10 @@ def _dots_of_pixels(operator: Convolution | TransposedConvolution, lanes: int, i
 
     Taps that read a pixel again, without a stride and for all outputs, are better in strips of planes.
     """
-    if not isinstance(operator, Convolution) or len(operator.kernel) > 2:
+    if not _reads_rows(operator):
         return False
     outputs, channels = operator.core_channels
     if channels * itemsize % 16 or prod(operator.kernel) > MOST_DOTS or 2 * outputs > lanes:
-        return False
-    if prod(operator.factor) > 1 or max(operator.dilation) > 1:
         return False
     if prod(operator.kernel) == 1:
         return 16 * outputs <= lanes * itemsize or channels >= DOTS_OF_A_PIXEL

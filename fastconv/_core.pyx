@@ -91,8 +91,8 @@ cdef enum:
     TURN_TABLE = LAST_WAYS * LAST_WAYS * 64
     OUTPUT_BYTES = 1 << 20      # the part of an output that is built aside before it is interleaved
     FILTERED_BYTES = 4 << 20    # images that a filter reads in place; larger ones come from memory, best along rows
-    FILTERED_TAPS = 9           # ... at most, or, where vectors are lines and masks have registers of their own, ...
-    FILTERED_TAPS_OF_LINES = 25     # ... so many
+    FILTERED_TAPS = 9           # the most of such a filter: it loads under masks ...
+    FILTERED_TAPS_OF_LINES = 25     # ... which have registers of their own where vectors are cache lines
     FILTER_BYTES = 24 << 10     # one of a filter with a stride, which reads a row for few outputs: in L1
     STRIP_BYTES = 256 << 10     # a strip of padded rows: in L2; smaller ones in L1 copy more rows twice for no gain
     FINISH_BYTES = 16 << 10     # of a filter's outputs that are finished at once, still in L1 ...

@@ -232,6 +232,22 @@ def test_dots(name, isa):
     np.testing.assert_allclose(got, to_last(np.maximum(want + residual, 0)), rtol=1e-5, atol=1e-5)
 
 
+def test_padded_rows_of_dots_have_a_bound(isa):
+    layer = fastconv.Conv2d(np.ones((2, 4096, 3, 3), np.float32), stride=2, padding=1, layout="NHWC")
+    about = layer.describe((1, 256, 256, 4096))
+    assert not about["algorithm"].endswith("dots")
+    assert about["workspace_bytes"] <= about["threads"] * 16 << 20
+
+
+def test_turned_pixels_of_groups(isa, threads):
+    """Planes of 49 pixels, which fill few vectors, are turned to rows of pixels and back."""
+    x, w, b = normal(1, 2, 256, 14, 14), normal(2, 256, 64, 3, 3), normal(3, 256)
+    layer = fastconv.Conv2d(w, b, stride=2, padding=1, groups=4, algorithm="direct")
+    assert layer.describe(x.shape)["algorithm"].endswith("turned pixels") == (isa == "avx512")
+    want = fastconv.conv2d(*(a.astype(float) for a in (x, w, b)), stride=2, padding=1, groups=4)
+    np.testing.assert_allclose(layer(x), want, rtol=1e-5, atol=1e-4)
+
+
 def test_dots_of_several_panels(monkeypatch, isa, threads):
     """More outputs than are chosen: two vectors of them are a panel."""
     x, w, b = normal(1, 2, 9, 11, 24), normal(2, 38, 12, 3, 3), normal(3, 38)

@@ -1,5 +1,5 @@
 /* AVX-512 kernels; without VBMI, which permutes bytes, the movers stay those of AVX2. Emulated, lanes, rows and tails are
- * those of AVX-512, but its words are the baseline's. */
+ * those of AVX-512, but its words are the baseline's, and no vectors are halved. */
 #if defined(__x86_64__)
 #include "fastconv/isa.h"
 #include "fastconv/kernels.h"

@@ -3,7 +3,7 @@
 The channels of neighbouring taps are one run of the image, in groups those of one tap, so that no pixel is packed,
 turned or gathered; outputs are stored as they lie. Where taps leave the image, its rows are copied with their padding
 around them, all channels at once. The blocks of the sum are those of the cut: the sums are those of direct.pxi, bit
-for bit.
+for bit. Not those of few outputs, of which a vector has several channels each, added up at last (`dots`).
 """
 
 cdef enum:
@@ -20,7 +20,7 @@ cdef struct PixelJob:
     Py_ssize_t itemsize, groups, channels, outputs          # channels and outputs per conv group
     Py_ssize_t x_pixel, y_pixel                             # those of all groups
     Py_ssize_t width, panels, padded                        # outputs of a panel, but for a group's last; and of a group
-    Py_ssize_t quarter                                      # elements of 16 bytes
+    Py_ssize_t together                                     # channels of an output in a vector of dots: 16 bytes
     const char *given                                       # weights as they are given, while they are packed
     const char *weights             # [conv group][block][panel][product][output]; of dots: see pack_dots
     const char *bias                                        # [conv group][output]
@@ -61,11 +61,11 @@ cdef class Pixels(Runner):
         cdef Py_ssize_t size, lanes, g
         self.cut, self.last = cut, READS_LAST | WRITES_LAST
         job.kernels, job.packed, job.itemsize, job.border = direct.kernels, cut.packed, direct.itemsize, direct.border
-        job.block, job.blocks, job.dots, job.quarter = cut.packed.block, cut.packed.blocks, dots, 16 // job.itemsize
+        job.block, job.blocks, job.dots, job.together = cut.packed.block, cut.packed.blocks, dots, 16 // job.itemsize
         lanes = direct.kernels.lanes
         if dots:                    # a sum is not cut: its weights are few
             self.whole = Block(0, direct.channels, 0, cut.packed.group.taps, 0)
-            job.block, job.blocks, lanes = &self.whole, 1, lanes // job.quarter
+            job.block, job.blocks, lanes = &self.whole, 1, lanes // job.together
         job.groups, job.channels, job.outputs, job.width = direct.groups, direct.channels, direct.outputs, 2 * lanes
         job.x_pixel, job.y_pixel = job.groups * job.channels, job.groups * job.outputs
         job.panels, job.padded = ceil_div(job.outputs, job.width), ceil_div(job.outputs, lanes) * lanes
@@ -186,7 +186,7 @@ cdef void pack_pixel_panel(void *pointer, Py_ssize_t number, Py_ssize_t worker) 
 
 
 cdef void pack_dots(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
-    """The same to [tap][16 bytes of channels][output][channel]."""
+    """From the same to [tap][16 bytes of channels][output][channel]."""
     cdef const PixelJob *job = <const PixelJob *>pointer
     cdef Py_ssize_t group = number // job.panels, panel = number % job.panels, first = panel * job.width, t, c, o, k
     cdef Py_ssize_t taps = job.packed.group.taps, size = job.itemsize, width = min(job.width, job.padded - first)
@@ -196,7 +196,7 @@ cdef void pack_dots(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcep
         for t in range(taps):
             for c in range(job.channels):
                 k = t * job.channels + c
-                memcpy(to + ((k // job.quarter * width + o) * job.quarter + k % job.quarter) * size,
+                memcpy(to + ((k // job.together * width + o) * job.together + k % job.together) * size,
                        given + ((o * job.channels + c) * taps + t) * size, size)
 
 

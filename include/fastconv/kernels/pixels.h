@@ -97,7 +97,7 @@ static void FC_NAME(pixel_product)(fc_index rows, fc_index columns, const void *
 FC_INLINE void FC_WORD(dots_tile)(const int rows, const int vectors, fc_index columns, const real *a, fc_index a_row,
                                   const fc_run *runs, fc_index n_runs, const real *b, real *c, fc_index c_row,
                                   const real *bias) {
-    const int quarter = 16 / (int)sizeof(real);
+    const int together = 16 / (int)sizeof(real);
     v_t acc[FC_ROWS][2];
     const fc_index two = 2 * a_row, three = 3 * a_row;
     FC_UNROLL
@@ -106,14 +106,14 @@ FC_INLINE void FC_WORD(dots_tile)(const int rows, const int vectors, fc_index co
         const real *x[(FC_ROWS + 3) / 4];
         FC_UNROLL
         for (int r = 0; r < rows; r += 4) x[r / 4] = a + runs[i].first + r * a_row;
-        for (fc_index k = 0; k < runs[i].count; k += quarter) {
+        for (fc_index k = 0; k < runs[i].count; k += together) {
             v_t w[2];
             FC_UNROLL
             for (int v = 0; v < vectors; v++) w[v] = v_load(b + v * V_LANES);
             FC_UNROLL
             for (int r = 0; r < rows; r++) {
                 const real *p = x[r / 4] + k + (r % 4 == 0 ? 0 : r % 4 == 1 ? a_row : r % 4 == 2 ? two : three);
-                const v_t pixel = v_quarter(p);
+                const v_t pixel = v_repeat(p);
                 FC_UNROLL
                 for (int v = 0; v < vectors; v++) acc[r][v] = v_fma(pixel, w[v], acc[r][v]);
             }
@@ -127,10 +127,10 @@ FC_INLINE void FC_WORD(dots_tile)(const int rows, const int vectors, fc_index co
         for (int v = 0; v < vectors; v++) {
             v_t sum = acc[r][v];
             FC_UNROLL
-            for (int n = 1; n < quarter; n *= 2) sum = v_add(sum, v_swap(sum, n));
+            for (int n = 1; n < together; n *= 2) sum = v_add(sum, v_swap(sum, n));
             v_store(sums + v * V_LANES, sum);
         }
-        for (fc_index n = 0; n < columns; n++) c[n] = (bias ? bias[n] : c[n]) + sums[n * quarter];
+        for (fc_index n = 0; n < columns; n++) c[n] = (bias ? bias[n] : c[n]) + sums[n * together];
         c += c_row;
     }
 }

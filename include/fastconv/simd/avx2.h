@@ -92,7 +92,7 @@ FC_INLINE v_t v_swap(v_t v, const int n) {
     return _mm256_permute_pd(v, 5);
 #endif
 }
-FC_INLINE v_t v_quarter(const real *p) {
+FC_INLINE v_t v_repeat(const real *p) {
 #if FC_IS_F32
     return _mm256_broadcast_ps((const __m128 *)p);
 #else

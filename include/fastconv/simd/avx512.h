@@ -59,7 +59,7 @@ FC_INLINE v_t v_swap(v_t v, const int n) {
     return n == 2 ? _mm512_shuffle_f64x2(v, v, _MM_SHUFFLE(2, 3, 0, 1)) : _mm512_permute_pd(v, 0x55);
 #endif
 }
-FC_INLINE v_t v_quarter(const real *p) {
+FC_INLINE v_t v_repeat(const real *p) {
 #if FC_IS_F32
     return _mm512_broadcast_f32x4(_mm_loadu_ps(p));
 #else

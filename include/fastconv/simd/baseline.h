@@ -59,7 +59,7 @@ FC_INLINE v_t v_swap(v_t v, const int n) {
     for (int i = 0; i < V_LANES; i++) other[i] = v[i ^ n];
     return other;
 }
-FC_INLINE v_t v_quarter(const real *p) {
+FC_INLINE v_t v_repeat(const real *p) {
     v_t v;
     for (int i = 0; i < V_LANES; i++) v[i] = p[i % (16 / (int)sizeof(real))];
     return v;

@@ -20,7 +20,7 @@
 #undef v_max
 #undef v_scale
 #undef v_swap
-#undef v_quarter
+#undef v_repeat
 #undef v_every
 #undef v_zip_low
 #undef v_zip_high

@@ -19,7 +19,7 @@
  *   v_max(a, b)            the larger; b if they are equal; NaN if one of them is
  *   v_scale(v, n)         v * 2^n for whole numbers n for which 2^n is a normal number
  *   v_swap(v, n)           lane i is lane i ^ n of v; n is a constant, 1, 2, 4 ... V_LANES/2
- *   v_quarter(p)           the 16 bytes at p again and again: lane i is p[i % (16/sizeof(real))]
+ *   v_repeat(p)            the 16 bytes at p again and again: lane i is p[i % (16/sizeof(real))]
  *   v_every(p, step)       lane i is p[i*step]; (V_LANES - 1)*step < 2^31
  *   v_zip_low(a, b)        a0 b0 a1 b1 ..., V_LANES of it; v_zip_high(a, b) is the rest
  *   v_even(a, b)           with a = p[0..L) and b = p[L-1..2L-1): p[0], p[2], ... p[2L-2]
@@ -49,7 +49,7 @@
 #define v_max FC_WORD(v_max)
 #define v_scale FC_WORD(v_scale)
 #define v_swap FC_WORD(v_swap)
-#define v_quarter FC_WORD(v_quarter)
+#define v_repeat FC_WORD(v_repeat)
 #define v_every FC_WORD(v_every)
 #define v_zip_low FC_WORD(v_zip_low)
 #define v_zip_high FC_WORD(v_zip_high)
