@@ -140,7 +140,7 @@ static void FC_NAME(pixel_dots)(fc_index rows, fc_index columns, const void *a, 
     switch (rows) {
 #define FC_CASE(n)                                                                                                     \
     case n:                                                                                                            \
-        if (columns * 16 > V_LANES * (fc_index)sizeof(real))                                                           \
+        if (columns > V_LANES * (fc_index)sizeof(real) / 16)                                                           \
             FC_WORD(dots_tile)(n, 2, columns, a, a_row, runs, n_runs, b, c, c_row, bias);                              \
         else                                                                                                           \
             FC_WORD(dots_tile)(n, 1, columns, a, a_row, runs, n_runs, b, c, c_row, bias);                              \
