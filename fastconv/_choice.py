@@ -49,7 +49,9 @@ MOST_SKIPPED = 2  # stride of a row whose outputs are all computed, where lanes 
 # Of vectors of channels, from which on pixels share them; and of those of a row's outputs, from which on it is short.
 WASTED_LANES = 1.15
 
-PHASE_TAPS, PHASE_ENDS = 9, 16  # of a phase at most: its taps, and MOST_ENDS of _loops/depthwise.pxi
+MOST_ENDS = 16  # columns that read padding, at most: see _loops/depthwise.pxi
+PHASE_TAPS = 9  # of a phase at most
+TWO_SUMS_TAPS = 9  # up to which two outputs are sums of channels: strips of planes are as fast at more
 
 MAX_SUM = 256  # taps that are summed at a time
 NARROW_ROWS = 6  # up to this many outputs of a pixel, a gemm tile is mostly empty
@@ -107,6 +109,8 @@ def choose(
     """
     lanes = widths[0]
     choice = _choose(operator, size, compute, algorithm, widths, last, once)
+    if choice.engine == "direct" and last and _sums_of_channels(operator, lanes, compute.itemsize):
+        return choice._replace(engine="sums of channels")
     if choice.engine == "direct" and last and _dots_of_pixels(operator, lanes, compute.itemsize):
         return choice._replace(engine="dots of pixels")
     if choice.engine == "direct" and _rows_of_pixels(operator, lanes, last):
@@ -166,6 +170,23 @@ def _dots_of_pixels(operator: Convolution | TransposedConvolution, lanes: int, i
     return max(operator.stride) > 1 or operator.groups > 1
 
 
+def _sums_of_channels(operator: Convolution | TransposedConvolution, lanes: int, itemsize: int) -> bool:
+    """Tell whether a convolution has very few outputs, each of whole vectors of channels, and taps for several.
+
+    The columns whose taps are not all inside the image have lists of their own, of which there is room for few.
+    """
+    if not isinstance(operator, Convolution) or itemsize != 4 or len(operator.kernel) > 2 or operator.groups > 1:
+        return False
+    outputs, channels = operator.core_channels
+    span = operator.dilation[-1] * (operator.kernel[-1] - 1)
+    if (sum(operator.padding[-1]) if isinstance(operator.padding, tuple) else span) > MOST_ENDS:
+        return False
+    if operator.padding_mode != "zeros" or prod(operator.factor) > 1 or channels % lanes:
+        return False
+    taps = prod(operator.kernel)
+    return taps > 1 and (outputs == 1 or (outputs == 2 and max(operator.stride) == 1 and taps <= TWO_SUMS_TAPS))
+
+
 def _choose(
     operator: Convolution | TransposedConvolution,
     size: tuple[int, ...] | None,
@@ -182,17 +203,18 @@ def _choose(
         return Choice("taps", why="few outputs share a pixel, and many channels make each")
     if compute.name != "float32":
         return Choice("direct", why=f"{compute.name} is always direct")
-    if last and (pixels := _pixels_in_lanes(operator, size, lanes)):
-        return Choice("depthwise", (pixels,), why="lanes are pixels and their few channels")
-    if _lanes_of_channels(operator, size, lanes, last):
-        return Choice("depthwise", why="channels lie last" if last else "rows are short for groups this small")
+    known, size = size, size or _large(operator)
+    waves, rows = _fourier_cost(operator, size) if max(size) <= MAX_SPAN else (inf, 0)
+    if not last or waves == inf:  # many taps are worth turning pixels
+        if last and (pixels := _pixels_in_lanes(operator, known, lanes)):
+            return Choice("depthwise", (pixels,), why="lanes are pixels and their few channels")
+        if _lanes_of_channels(operator, known, lanes, last):
+            return Choice("depthwise", why="channels lie last" if last else "rows are short for groups this small")
     if last and _depthwise_phases(operator, lanes):
         return Choice("depthwise phases", why="channels lie last")
-    size = size or _large(operator)
     if max(size) > MAX_SPAN:
         return Choice("direct", why="the kernel spans more than any image")
     kinds = [tiles for tiles in (Tiles(operator, width) for width in widths) if tiles.exist()]
-    waves, rows = _fourier_cost(operator, size)
     if not kinds:
         if waves < inf:
             return Choice("fourier", (rows,), why="the kernel is large, the channels are few")
@@ -270,7 +292,7 @@ def _depthwise_phases(operator: Convolution | TransposedConvolution, lanes: int)
     span = max(max(at for _, at in taps) - min(at for _, at in taps) for _, taps in axes[-1])
     step, dilation = operator.stride[-1], operator.dilation[-1]
     ends = 2 * span + -(-max(step, dilation) // step) + 1  # output_padding is less than stride or dilation
-    return taps <= PHASE_TAPS and ends <= PHASE_ENDS
+    return taps <= PHASE_TAPS and ends <= MOST_ENDS
 
 
 def _reads_every_second(operator: Convolution) -> bool:

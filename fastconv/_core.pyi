@@ -120,7 +120,13 @@ class Depthwise:
     finite: bool
     last: int
     def __init__(
-        self, phases: Phases, weight: NDArray[Any], bias: NDArray[Any] | None, group: int, pixels: int = 1
+        self,
+        phases: Phases,
+        weight: NDArray[Any],
+        bias: NDArray[Any] | None,
+        group: int,
+        pixels: int = 1,
+        sums: int = 0,
     ) -> None: ...
     def run(
         self,

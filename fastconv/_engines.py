@@ -124,6 +124,10 @@ def make(
         engine = _core.Depthwise(_terms(operator)[0], weight, bias, operator.core_channels[0], *choice.tile)
         if engine.finite:
             return engine
+    if choice.engine == "sums of channels":
+        engine = _core.Depthwise(_terms(operator)[0], weight, bias, 1, sums=operator.core_channels[0])
+        if engine.finite:
+            return engine
     if choice.engine == "fourier" and np.isfinite(weight).all():
         return Fourier(operator, weight, bias, *choice.tile, packed)
     if choice.engine != "taps":

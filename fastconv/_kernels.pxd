@@ -81,6 +81,9 @@ cdef extern from "fastconv/kernels.h" nogil:
         void (*resize_row)(void *, const void *, const fc_index *, const void *, fc_index) noexcept nogil
         void (*depthwise)(void *, fc_index, fc_index, const void *, fc_index, fc_index, fc_index, fc_index,
                           const fc_index *, const void *, fc_index, const fc_index *, const void *) noexcept nogil
+        void (*depthwise_sums)(void *, fc_index, fc_index, const void *, fc_index, fc_index, fc_index,
+                               const fc_index *, const void *, fc_index, const fc_index *,
+                               const void *) noexcept nogil
         void (*filter)(const fc_filter *, const void *, void *, const void *) noexcept nogil
         void (*gemm)(fc_index, fc_index, const void *, const fc_run *, fc_index, const void *, const fc_index *,
                      void *, fc_index, const void *) noexcept nogil

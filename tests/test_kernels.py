@@ -64,6 +64,7 @@ SIGNATURES = {
     "finish": (None, INDEX, INDEX, POINTER, INDEX, POINTER, INDEX, INT, DOUBLE),
     "resize_row": (None, POINTER, POINTER, POINTER, POINTER, INDEX),
     "depthwise": (None, POINTER, INDEX, INDEX, POINTER, *[INDEX] * 4, POINTER, POINTER, INDEX, POINTER, POINTER),
+    "depthwise_sums": (None, POINTER, INDEX, INDEX, POINTER, *[INDEX] * 3, POINTER, POINTER, INDEX, POINTER, POINTER),
     "transpose": (None, POINTER, INDEX, POINTER, INDEX, INDEX, INDEX),
     "pack_pixels": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, INDEX),
     "unpack_pixels": (None, POINTER, INDEX, INDEX, POINTER, INDEX),
@@ -671,6 +672,21 @@ def test_resize_row(kernel, guard, rng):
         np.testing.assert_array_equal(got, w[0] * x[at[0]] + w[1] * x[at[1]])
 
 
+# Outputs, taps, the step from output to output, and how many taps in a row read neighbours, whose loads are shared; 0
+# stands for runs of different lengths.
+TAPS_OF_ROWS = list(
+    product([1, 2, 3, 4, 6, 7, 8, 10, 13, 14, 15, 18, 23, 31], [1, 2, 9, 25, 49], [1, 3], [1, 2, 3, 4, 5, 6, 7, 9, 0])
+)
+
+
+def pixels_of_taps(rng, taps, step, run):
+    """The pixels that taps read, from the least on."""
+    lengths = rng.integers(1, 9, taps) if run == 0 else np.full(taps, run)
+    starts = rng.permutation(2 * taps)[:taps] * max(lengths) * step
+    at = np.concatenate([a + step * np.arange(n) for a, n in zip(starts, lengths, strict=True)])[:taps]
+    return at - at.min()
+
+
 @every("depthwise")
 @pytest.mark.parametrize("group", [1, 2, 4, 8])
 def test_depthwise(kernel, guard, rng, group):
@@ -678,14 +694,8 @@ def test_depthwise(kernel, guard, rng, group):
     if group > lanes:
         pytest.skip("a group is within a vector")
     seen = np.arange(lanes) ^ np.array([j ^ j >> 1 for j in range(group)])[:, None]
-    for count, taps, step, run in product(
-        [1, 2, 3, 4, 6, 7, 8, 10, 13, 14, 15, 18, 23, 31], [1, 2, 9, 25, 49], [1, 3], [1, 2, 3, 4, 5, 6, 7, 9, 0]
-    ):
-        # Runs of taps that read neighbours, whose loads are shared; 0 stands for runs of different lengths.
-        lengths = rng.integers(1, 9, taps) if run == 0 else np.full(taps, run)
-        starts = rng.permutation(2 * taps)[:taps] * max(lengths) * step
-        at = np.concatenate([a + step * np.arange(n) for a, n in zip(starts, lengths, strict=True)])[:taps]
-        at -= at.min()
+    for count, taps, step, run in TAPS_OF_ROWS:
+        at = pixels_of_taps(rng, taps, step, run)
         size, blocks = (count - 1) * step + at.max() + 1, 1 + count % 3  # so that the last entry is read
         x = whole_numbers(rng, (size, blocks, lanes), kernel.dtype)
         numbers = whole_numbers(rng, (blocks, taps, group, lanes), kernel.dtype)
@@ -702,6 +712,28 @@ def test_depthwise(kernel, guard, rng, group):
         guard.check()
         read = [x[at[t] :][: (count - 1) * step + 1 : step] for t in range(taps)]
         expected = bias + sum(numbers[:, t, j] * read[t][:, :, seen[j]] for t in range(taps) for j in range(group))
+        np.testing.assert_array_equal(got, expected)
+
+
+@every("depthwise_sums")
+def test_depthwise_sums(kernel, guard, rng):
+    lanes = kernel.lanes
+    for count, taps, step, run in TAPS_OF_ROWS:
+        at = pixels_of_taps(rng, taps, step, run)
+        size, blocks = (count - 1) * step + at.max() + 1, 1 + count % 3
+        x = whole_numbers(rng, (size, blocks, lanes), kernel.dtype)
+        numbers, bias = whole_numbers(rng, (blocks, taps, lanes), kernel.dtype), whole_numbers(rng, 1, kernel.dtype)
+        y_step, w_at = 1 + taps % 4, rng.permutation(taps)
+        weights = np.pad(numbers[:, np.argsort(w_at)].reshape(blocks, -1), [(0, 0), (0, 3)])
+        flat = guard.output((count - 1) * y_step + 1, kernel.dtype)
+        arrays = x, at * blocks * lanes, weights.ravel()[: weights.size - 3], w_at * lanes, bias
+        x_in, x_at, w, places, start = [guard.input(array) for array in arrays]
+        x_step, w_block = step * blocks * lanes, weights.shape[1]
+        kernel(flat, y_step, count, x_in, x_step, blocks, taps, x_at, w, w_block, places, start)
+        got = guard.take(strided(flat, (count,), y_step))
+        guard.check()
+        read = [x[at[t] :][: (count - 1) * step + 1 : step] for t in range(taps)]
+        expected = bias + sum((numbers[:, t] * read[t]).sum((1, 2)) for t in range(taps))
         np.testing.assert_array_equal(got, expected)
 
 

@@ -90,6 +90,13 @@ LAYERS = {
         (3, 1, 5, 5),
         {"padding": 2, "groups": 3, "padding_mode": "reflect"},
     ),
+    "one output of lines of channels": ("conv", (2, 32, 17, 18), (1, 32, 3, 5), {"padding": (1, 2)}),
+    "one output, strided": ("conv", (2, 32, 15, 22), (1, 32, 4, 4), {"padding": (1, 3), "stride": 2}),
+    "one output, dilated": ("conv", (1, 48, 16, 9), (1, 48, 3, 3), {"padding": 4, "dilation": 4}),
+    "one output, more padding than pixels": ("conv", (1, 16, 3, 2), (1, 16, 8, 8), {"padding": ((7, 7), (6, 10))}),
+    "one output, pixels that meet in cache": ("conv", (1, 512, 7, 20), (1, 512, 1, 2), {}),
+    "one output, 1-D": ("conv", (2, 32, 45), (1, 32, 3), {"padding": "same"}),
+    "two outputs of lines of channels": ("conv", (2, 32, 11, 40), (2, 32, 3, 3), {"padding": 1}),
     "1-D": ("conv", (2, 6, 45), (9, 6, 3), {"padding": 7, "dilation": 7}),
     "one column": ("conv", (2, 6, 9, 1), (9, 6, 3, 1), {"padding": (1, 0)}),
     "one channel": ("conv", (1, 1, 9, 12), (1, 1, 3, 3), {"padding": 1}),
@@ -230,6 +237,27 @@ def test_dots(name, isa):
     residual = normal(4, *want.shape)
     got = make(layout=LAST[axes], activation="relu")(to_last(x), residual=to_last(residual))
     np.testing.assert_allclose(got, to_last(np.maximum(want + residual, 0)), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in LAYERS if "of lines of channels" in name or "one output," in name])
+@pytest.mark.parametrize("weight", ["finite", "infinite"])
+def test_sums_of_channels(name, weight, isa, threads):
+    """Lanes are channels, which are added up at last: few outputs, each of many products."""
+    _, shape, kernel, settings = LAYERS[name]
+    axes, x, w, b = len(shape) - 2, normal(1, *shape), normal(2, *kernel), normal(3, kernel[0])
+    x[0, 0, -1] = np.nan
+    x[-1, 5, 0] = np.inf
+    if weight == "infinite":
+        w[-1, 3].flat[1] = np.inf
+    kind = getattr(fastconv, f"Conv{axes}d")
+    layer = kind(w, b, **settings, layout=LAST[axes], activation="relu")
+    assert layer.describe(to_last(x).shape)["algorithm"].startswith("direct, lanes of") == (weight == "finite")
+    want = kind(w.astype(float), b.astype(float), **settings)(x.astype(float))
+    residual = normal(4, *want.shape)
+    got = layer(to_last(x), residual=to_last(residual))
+    with np.errstate(invalid="ignore"):
+        want = np.maximum(want + residual, 0)
+    np.testing.assert_allclose(got, to_last(want), rtol=1e-5, atol=1e-4)
 
 
 def test_padded_rows_of_dots_have_a_bound(isa):

@@ -28,11 +28,12 @@ cdef struct DepthwiseJob:
     const fc_byte_kernels *movers
     Py_ssize_t lanes, channels, blocks, group       # blocks of `lanes` channels; channels that see each other
     Py_ssize_t pixels, colours                      # that share the lanes, as channels: see colours.pxi; or 1, channels
+    Py_ssize_t sums                                 # outputs, each of all channels; or 0
     Py_ssize_t taps, low_h, low_w, span_h, span_w   # offsets of the taps: least, and greatest less least
     const Py_ssize_t *offset                        # [tap][d, h, w]
     Py_ssize_t step_h, step_w
     const float *weights                            # [block][tap][j][lane]; one more block: the last channels
-    const float *bias                               # [block][lane]
+    const float *bias                               # [block][lane]; of sums [output], and weights [output][block] ...
     int border, last
     End end
 
@@ -62,38 +63,67 @@ cdef class Depthwise:
     cdef DepthwiseJob template
     cdef float *numbers
 
-    def __cinit__(self, Phases phases, const float[::1] weight, bias, Py_ssize_t group, Py_ssize_t pixels=1):
+    def __cinit__(self, Phases phases, const float[::1] weight, bias, Py_ssize_t group, Py_ssize_t pixels=1,
+                  Py_ssize_t sums=0):
         cdef const fc_isa *isa = fc_isa_table(current_isa)
         cdef DepthwiseJob *job = &self.template
-        cdef Py_ssize_t lanes = isa.f32.lanes, c, size, last, at
-        cdef const float[::1] biases
-        cdef float *weights
         self.phases, self.isa, self.last = phases, isa.name.decode(), READS_LAST | WRITES_LAST
-        job.kernels, job.lanes, job.border = &isa.f32, lanes, phases.border
+        job.kernels, job.lanes, job.border = &isa.f32, isa.f32.lanes, phases.border
         job.taps, job.offset = phases.group[0].taps, phases.group[0].offset
         job.low_h, job.low_w = phases.reach.low_h, phases.reach.low_w
         job.span_h, job.span_w = phases.reach.span_h, phases.reach.span_w
         job.step_h, job.step_w = phases.in_step[1], phases.in_step[2]
-        job.group, job.colours, job.pixels = group, weight.shape[0] // job.taps // group, pixels
+        job.group, job.pixels, job.sums = group, pixels, sums
+        job.colours = weight.shape[0] // job.taps // max(group, sums)
         job.channels = job.colours * pixels
-        job.blocks = ceil_div(job.channels, lanes)
-        size = (job.blocks + 1) * lanes * (job.taps * group + 1) * <Py_ssize_t>sizeof(float)
+        job.blocks = ceil_div(job.channels, job.lanes)
+        self.finite = True
+        if sums:
+            self._pack_sums(&weight[0], bias)
+        else:
+            self._pack(&weight[0], bias)
+
+    cdef float *_room(self, Py_ssize_t biases, Py_ssize_t weights) except NULL:
+        """Zeros for these many vectors; returns where weights begin."""
+        cdef DepthwiseJob *job = &self.template
+        cdef Py_ssize_t size = (biases + weights) * job.lanes * <Py_ssize_t>sizeof(float)
         self.numbers = <float *>aligned(size)
         memset(self.numbers, 0, size)
-        weights = self.numbers + (job.blocks + 1) * lanes
-        job.bias, job.weights, last = self.numbers, weights, max(0, job.channels - lanes)
-        self.finite = True
+        job.bias, job.weights = self.numbers, self.numbers + biases * job.lanes
+        return self.numbers + biases * job.lanes
+
+    cdef int _pack(self, const float *weight, bias) except -1:
+        cdef const DepthwiseJob *job = &self.template
+        cdef Py_ssize_t lanes = job.lanes, block = job.taps * job.group * lanes, last = max(0, job.channels - lanes)
+        cdef float *weights = self._room(job.blocks + 1, (job.blocks + 1) * job.taps * job.group)
+        cdef Py_ssize_t c, at
+        cdef const float[::1] biases
         for c in range(job.channels):
             at = c % job.colours
-            self.finite &= pack_lane(job, weights + c // lanes * job.taps * group * lanes, c % lanes, &weight[0], at)
+            self.finite &= pack_lane(job, weights + c // lanes * block, c % lanes, weight, at)
             if c >= last:
-                pack_lane(job, weights + job.blocks * job.taps * group * lanes, c - last, &weight[0], at)
+                pack_lane(job, weights + job.blocks * block, c - last, weight, at)
         if bias is not None:
             biases = bias
             for c in range(job.channels):
                 self.numbers[c] = biases[c % job.colours]
                 if c >= last:
                     self.numbers[job.blocks * lanes + c - last] = biases[c % job.colours]
+        return 0
+
+    cdef int _pack_sums(self, const float *weight, bias) except -1:
+        """Channels are whole vectors."""
+        cdef const DepthwiseJob *job = &self.template
+        cdef Py_ssize_t lanes = job.lanes, c, m
+        cdef float *weights = self._room(ceil_div(job.sums, lanes), job.sums * job.blocks * job.taps)
+        cdef const float[::1] biases
+        for c in range(job.sums * job.channels):
+            self.finite &= pack_lane(job, weights + c // lanes * job.taps * lanes, c % lanes, weight, c)
+        if bias is not None:
+            biases = bias
+            for m in range(job.sums):
+                self.numbers[m] = biases[m]
+        return 0
 
     def __dealloc__(self):
         free(self.numbers)
@@ -115,7 +145,8 @@ cdef class Depthwise:
         job.x_image, job.x_channel = x_view.strides[0] // size, x_view.strides[1] // size
         job.x_row = x_view.strides[3] // size
         job.y_image, job.y_channel = y_view.strides[0] // size, y_view.strides[1] // size
-        job.x_column, job.y_column = x_view.strides[4] // size if last & READS_LAST else 1, job.colours
+        job.x_column = x_view.strides[4] // size if last & READS_LAST else 1
+        job.y_column = job.sums or job.colours
         job.y_row = job.out_w * job.y_column
         job.end.given, job.end.residual = 0, NULL
         if end is not None:
@@ -134,7 +165,8 @@ cdef class Depthwise:
         cdef DepthwiseJob job = self.template
         self._cut(&job, x_shape, y_shape, (0, 0, 0), 0, threads)
         lanes = "colours" if job.pixels > 1 else "channels"
-        return {"algorithm": f"{'depthwise' if job.group == 1 else 'grouped'}, lanes of {lanes}", "isa": self.isa,
+        kind = "direct" if job.sums else "depthwise" if job.group == 1 else "grouped"
+        return {"algorithm": f"{kind}, lanes of {lanes}", "isa": self.isa,
                 "dtype": "float32", "tile": f"{job.lanes} {lanes}", "products": [(job.group, job.taps * job.group)],
                 "items": job.items,
                 "threads": job.threads, "workspace_bytes": job.scratch_size * job.threads * <Py_ssize_t>sizeof(float)}
@@ -150,12 +182,12 @@ cdef class Depthwise:
 
     cdef int _cut(self, DepthwiseJob *job, x_shape, y_shape, origin, int last, Py_ssize_t threads) except -1:
         cdef Py_ssize_t wanted, least, shares, products, width
-        products = x_shape[0] * job.colours * y_shape[3] * y_shape[4] * job.taps * job.group
+        products = x_shape[0] * job.colours * y_shape[3] * y_shape[4] * job.taps * max(job.group, job.sums)
         self._aim(job, x_shape[3], x_shape[4], y_shape[3], y_shape[4], origin)
-        job.in_place = (last == READS_LAST | WRITES_LAST and job.border == ZEROS and job.pixels == 1
-                        and job.channels >= job.lanes and job.taps <= IN_PLACE_TAPS
-                        and (job.group == 1 or job.out_w > SHORT_ROW)
-                        and job.out_w - (job.inner_end - job.inner) <= min(MOST_ENDS, job.out_w // 2))
+        job.in_place = job.sums > 0 or (
+            last == READS_LAST | WRITES_LAST and job.border == ZEROS and job.pixels == 1
+            and job.channels >= job.lanes and job.taps <= IN_PLACE_TAPS and (job.group == 1 or job.out_w > SHORT_ROW)
+            and job.out_w - (job.inner_end - job.inner) <= min(MOST_ENDS, job.out_w // 2))
         job.pitch = (job.out_w - 1) * job.step_w + job.span_w + 1
         job.colour_row = (ceil_div(job.pitch * job.colours, 16) | 1) * 16
         width = job.colour_row if job.pixels > 1 else job.pitch * job.lanes
@@ -377,11 +409,20 @@ cdef struct Ends:               # columns whose taps are not all inside; then, a
 
 cdef void depthwise_pixels(const DepthwiseJob *job, const float *x, Py_ssize_t x_step, float *y, Py_ssize_t y_step,
                            Py_ssize_t count, const Ends *ends, Py_ssize_t i) noexcept nogil:
-    """Outputs of all channels, some cache lines at a time. The last vector may begin before the one before it ends."""
+    """Outputs of all channels, some cache lines at a time. The last vector may begin before the one before it ends.
+
+    Or sums of all channels, output after output.
+    """
     cdef Py_ssize_t whole = job.channels // job.lanes, last = job.channels - job.lanes, block = 0, blocks
     cdef Py_ssize_t weights = job.taps * job.group * job.lanes
     cdef Py_ssize_t near = max(1, NEAR_BYTES // (weights * <Py_ssize_t>sizeof(float)))
     cdef const Py_ssize_t *at = ends.lists + 2 * i * job.taps
+    if job.sums:
+        for block in range(job.sums):
+            job.kernels.depthwise_sums(y + block, y_step, count, x, x_step, job.blocks, ends.taps[i], at,
+                                       job.weights + block * job.blocks * weights, weights, at + job.taps,
+                                       job.bias + block)
+        return
     while block < whole:
         blocks = min(near, whole - block)
         job.kernels.depthwise(y + block * job.lanes, y_step, count, x + block * job.lanes, x_step, blocks, job.group,

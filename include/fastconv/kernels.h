@@ -93,6 +93,11 @@ typedef void fc_depthwise_fn(void *y, fc_index y_step, fc_index count, const voi
                              fc_index group, fc_index taps, const fc_index *at, const void *w, fc_index w_block,
                              const fc_index *w_at, const void *bias);
 
+/* kernels/depthwise.h: y[p*y_step] = bias[0] + sum_b,t,i w[b*w_block + w_at[t] + i] * x[p*x_step + b*L + at[t] + i]. */
+typedef void fc_depthwise_sums_fn(void *y, fc_index y_step, fc_index count, const void *x, fc_index x_step,
+                                  fc_index blocks, fc_index taps, const fc_index *at, const void *w, fc_index w_block,
+                                  const fc_index *w_at, const void *bias);
+
 /* kernels/filter.h: y[r][n] = start + sum_s,i,j w[w_at[s] + i*w_h + j*w_w] * x[x_at[s] + (r*step + i)*x_row + tap[j]
  * + n*across]. */
 typedef void fc_filter_fn(const fc_filter *filter, const void *x, void *y, const void *bias);

@@ -51,13 +51,11 @@ FC_INLINE void FC_WORD(depthwise_tap)(const int pixels, const int group, v_t *ac
     }
 }
 
-/* A tile. All taps come in runs of `some` neighbours; 0 stands for runs of any length, which take longer to find. */
-FC_INLINE void FC_WORD(depthwise_pixels)(const int pixels, const int group, const int some, real *y, fc_index y_step,
-                                         const real *x, fc_index x_step, fc_index taps, const fc_index *at,
-                                         const real *w, const fc_index *w_at, v_t start) {
-    v_t acc[FC_WORD(depthwise_tile)];
-    FC_UNROLL
-    for (int p = 0; p < pixels; p++) acc[p] = start;
+/* All taps of a tile. They come in runs of `some` neighbours; 0 stands for runs of any length, which take longer to
+ * find. */
+FC_INLINE void FC_WORD(depthwise_sum)(const int pixels, const int group, const int some, v_t *acc, const real *x,
+                                      fc_index x_step, fc_index taps, const fc_index *at, const real *w,
+                                      const fc_index *w_at) {
     for (fc_index t = 0; t < taps;) {
         const fc_index n = some ? some : FC_WORD(depthwise_run)(taps - t, at + t, x_step);
         const real *from = x + at[t];
@@ -74,9 +72,34 @@ FC_INLINE void FC_WORD(depthwise_pixels)(const int pixels, const int group, cons
             FC_WORD(depthwise_tap)(pixels, group, acc, from, x_step, w + w_at[t]), t++;
 #undef FC_TAPS
     }
+}
+
+FC_INLINE void FC_WORD(depthwise_pixels)(const int pixels, const int group, const int some, real *y, fc_index y_step,
+                                         const real *x, fc_index x_step, fc_index taps, const fc_index *at,
+                                         const real *w, const fc_index *w_at, v_t start) {
+    v_t acc[FC_WORD(depthwise_tile)];
+    FC_UNROLL
+    for (int p = 0; p < pixels; p++) acc[p] = start;
+    FC_WORD(depthwise_sum)(pixels, group, some, acc, x, x_step, taps, at, w, w_at);
     FC_UNROLL
     for (int p = 0; p < pixels; p++) v_store(y + p * y_step, acc[p]);
 }
+
+/* Tiles of n pixels while there are as many, and one more for more than `least`, which ends at the last pixel and
+ * computes some for the second time: half a tile takes as long as fewer pixels, which wait for their own sums. */
+#define FC_TILES_OF(size, least, ...)                                                                                  \
+    while (count >= (size) || (count > (least) && all >= (size))) {                                                    \
+        const int n = size;                                                                                            \
+        const fc_index again = count < n ? n - count : 0;                                                              \
+        x -= again * x_step, y -= again * y_step;                                                                      \
+        __VA_ARGS__;                                                                                                   \
+        x += n * x_step, y += n * y_step, count -= n - again;                                                          \
+    }
+#define FC_TILES(size, ...)                                                                                            \
+    FC_TILES_OF(size, (size) / 2, __VA_ARGS__)                                                                         \
+    FC_TILES_OF((size) / 2, 0, __VA_ARGS__)                                                                            \
+    FC_TILES_OF(3, 0, __VA_ARGS__)                                                                                     \
+    FC_TILES_OF(1, 0, __VA_ARGS__)
 
 FC_INLINE void FC_WORD(depthwise_row)(const int group, const int some, real *y, fc_index y_step, fc_index count,
                                       const real *x, fc_index x_step, fc_index blocks, fc_index taps,
@@ -84,25 +107,8 @@ FC_INLINE void FC_WORD(depthwise_row)(const int group, const int some, real *y, 
                                       const real *bias) {
     const int tile = V_REGISTERS == 16 && group > 1 ? 7 : FC_WORD(depthwise_tile); /* each pixel changes lanes */
     const fc_index end = blocks * V_LANES, all = count;
-#define FC_BLOCKS(n)                                                                                                   \
-    for (fc_index i = 0, k = 0; i < end; i += V_LANES, k += w_block)                                                   \
-        FC_WORD(depthwise_pixels)(n, group, some, y + i, y_step, x + i, x_step, taps, at, w + k, w_at,                 \
-                                  v_load(bias + i));
-    /* Tiles of n pixels while there are as many, and one more for more than `least`, which ends at the last pixel and
-     * computes some for the second time: half a tile takes as long as fewer pixels, which wait for their own sums. */
-#define FC_PIXELS(n, least)                                                                                            \
-    while (count >= (n) || (count > (least) && all >= (n))) {                                                          \
-        const fc_index again = count < (n) ? (n) - count : 0;                                                          \
-        x -= again * x_step, y -= again * y_step;                                                                      \
-        FC_BLOCKS(n)                                                                                                   \
-        x += (n) * x_step, y += (n) * y_step, count -= (n) - again;                                                    \
-    }
-    FC_PIXELS(tile, tile / 2)
-    FC_PIXELS(tile / 2, 0)
-    FC_PIXELS(3, 0)
-    FC_PIXELS(1, 0)
-#undef FC_PIXELS
-#undef FC_BLOCKS
+    FC_TILES(tile, for (fc_index i = 0, k = 0; i < end; i += V_LANES, k += w_block) FC_WORD(depthwise_pixels)(
+                       n, group, some, y + i, y_step, x + i, x_step, taps, at, w + k, w_at, v_load(bias + i)))
 }
 
 /* The most taps, of 7, 5 or 3, that all runs can be cut into; or 1 if no run has as many, or 0. */
@@ -145,4 +151,69 @@ static void FC_NAME(depthwise)(void *y, fc_index y_step, fc_index count, const v
 #endif
 #undef FC_ROW
 }
+
+/* depthwise_sums: one output of all channels, whose products are added up at last.
+ *
+ *   y[p*y_step] = bias + sum_b sum_t sum_i w[b*w_block + w_at[t] + i] * x[p*x_step + b*L + at[t] + i]
+ *
+ * Sixteen vectors are added up in 15 steps: the halves of two change places so that one sum has lanes of both,
+ *
+ *   zip_low(u, v) + zip_high(u, v) = u0+u8 v0+v8 u1+u9 v1+v9 ...
+ *
+ * and each vector joins the one that is half as many away, so that pixel p arrives in lane p.
+ */
+FC_INLINE v_t FC_WORD(add_lanes)(v_t *sums) {
+    FC_UNROLL
+    for (int n = V_LANES / 2; n; n /= 2) FC_UNROLL
+    for (int p = 0; p < n; p++) sums[p] = v_add(v_zip_low(sums[p], sums[p + n]), v_zip_high(sums[p], sums[p + n]));
+    return sums[0];
+}
+
+FC_INLINE void FC_WORD(summed_pixels)(const int pixels, const int some, real *y, fc_index y_step, const real *x,
+                                      fc_index x_step, fc_index blocks, fc_index taps, const fc_index *at,
+                                      const real *w, fc_index w_block, const fc_index *w_at, real bias) {
+    v_t acc[(FC_WORD(depthwise_tile) + V_LANES - 1) / V_LANES * V_LANES];
+    FC_UNROLL
+    for (int p = 0; p < pixels; p++) acc[p] = v_zero();
+    for (fc_index b = 0; b < blocks; b++)
+        FC_WORD(depthwise_sum)(pixels, 1, some, acc, x + b * V_LANES, x_step, taps, at, w + b * w_block, w_at);
+    FC_UNROLL
+    for (int first = 0; first < pixels; first += V_LANES) {
+        real sums[V_LANES];
+        FC_UNROLL
+        for (int p = pixels; p < first + V_LANES; p++) acc[p] = v_zero();
+        v_store(sums, v_add(v_set1(bias), FC_WORD(add_lanes)(acc + first)));
+        FC_UNROLL
+        for (int p = first; p < pixels && p < first + V_LANES; p++) y[p * y_step] = sums[p - first];
+    }
+}
+
+FC_INLINE void FC_WORD(summed_row)(const int some, real *y, fc_index y_step, fc_index count, const real *x,
+                                   fc_index x_step, fc_index blocks, fc_index taps, const fc_index *at, const real *w,
+                                   fc_index w_block, const fc_index *w_at, real bias) {
+    const fc_index all = count;
+    FC_TILES(FC_WORD(depthwise_tile),
+             FC_WORD(summed_pixels)(n, some, y, y_step, x, x_step, blocks, taps, at, w, w_block, w_at, bias))
+}
+
+static void FC_NAME(depthwise_sums)(void *y, fc_index y_step, fc_index count, const void *x, fc_index x_step,
+                                    fc_index blocks, fc_index taps, const fc_index *at, const void *w, fc_index w_block,
+                                    const fc_index *w_at, const void *bias) {
+    const int some = FC_WORD(depthwise_some)(taps, at, x_step);
+#define FC_ROW(some)                                                                                                   \
+    FC_WORD(summed_row)(some, y, y_step, count, x, x_step, blocks, taps, at, w, w_block, w_at, *(const real *)bias)
+    if (some == 7)
+        FC_ROW(7);
+    else if (some == 5)
+        FC_ROW(5);
+    else if (some == 3)
+        FC_ROW(3);
+    else if (some == 1)
+        FC_ROW(1);
+    else
+        FC_ROW(0);
+#undef FC_ROW
+}
+#undef FC_TILES
+#undef FC_TILES_OF
 #endif
