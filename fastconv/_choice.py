@@ -34,7 +34,7 @@ PACKED_WEIGHT = 45, 100  # to pack one weight for one call, within L3 or beyond
 TURNED_WEIGHT = 25, 70  # the same to fetch one for tiles, ...
 MADE_WEIGHT = 10  # ... and to make one of theirs, where it is used at once
 DIRECT_SHARE = 0.88  # of the peak that the direct product reaches
-DEAD_PRODUCTS = 128  # of an output, that are worth tiles of their own: see _loops/engine.pxi
+DEAD_PRODUCTS = 128  # of an output, that are worth tiles of their own: see _loops/cut.pxi
 
 WORKSPACE = 12 << 20  # bytes of a thread: a run of tiles has as many as the dilation, and needs all channels at once
 

@@ -44,7 +44,7 @@ class Cut:
 
 class Runner:
     last: int
-    def takes(self, last: int) -> bool: ...
+    def takes(self, last: int, one: bool) -> bool: ...
     def run(
         self,
         x: NDArray[Any],
@@ -114,11 +114,10 @@ class Pixels(Runner):
     ) -> None: ...
     def describe(self, x_shape: Sequence[int], y_shape: Sequence[int], threads: int = 1) -> dict[str, Any]: ...
 
-class Depthwise:
+class Depthwise(Runner):
     phases: Phases
     isa: str
     finite: bool
-    last: int
     def __init__(
         self,
         phases: Phases,
@@ -127,15 +126,6 @@ class Depthwise:
         group: int,
         pixels: int = 1,
         sums: int = 0,
-    ) -> None: ...
-    def run(
-        self,
-        x: NDArray[Any],
-        y: NDArray[Any],
-        origin: Sequence[int],
-        threads: int,
-        last: int = 0,
-        end: tuple[int, float, NDArray[Any] | None] | None = None,
     ) -> None: ...
     def describe(self, x_shape: Sequence[int], y_shape: Sequence[int], threads: int = 1) -> dict[str, Any]: ...
 

@@ -207,6 +207,8 @@ def stop_threads():
 
 include "_loops/memory.pxi"
 include "_loops/phases.pxi"
+include "_loops/runner.pxi"
+include "_loops/cut.pxi"
 include "_loops/engine.pxi"
 include "_loops/weights.pxi"
 include "_loops/border.pxi"

@@ -306,15 +306,15 @@ class _Layer:
         if not y.size:
             return y
         engine, form = self._engine(y.dtype, choice), self._form
-        if residual is None and isinstance(engine, _core.Runner) and engine.takes(form.lasts):
-            last = form.lasts
-            if not last or (x.shape[-1] > 1 and y.shape[-1] > 1):  # one channel lies the same either way
-                end = (*form.end, None) if form.end[0] else None
-                if to_learn and self._calls is not None and x.dtype == y.dtype and len(self._calls) < KNOWN_CALLS:
-                    empty = _core.emptier(y.shape, y.dtype)
-                    self._calls[x.shape, x.dtype] = engine, empty, y.shape, place.origin, last, end
-                engine.run(rows(x, y.dtype), y, place.origin, get_num_threads(), last, end, self._ndim)
-                return y
+        last = form.lasts
+        one = last and 1 in (x.shape[-1], y.shape[-1])
+        if residual is None and isinstance(engine, _core.Runner) and engine.takes(last, one):
+            end = (*form.end, None) if form.end[0] else None
+            if to_learn and self._calls is not None and x.dtype == y.dtype and len(self._calls) < KNOWN_CALLS:
+                empty = _core.emptier(y.shape, y.dtype)
+                self._calls[x.shape, x.dtype] = engine, empty, y.shape, place.origin, last, end
+            engine.run(rows(x, y.dtype), y, place.origin, get_num_threads(), last, end, self._ndim)
+            return y
         view = partial(_lifted, place=place, ndim=self._ndim, last=form.last)
         run = partial(run_last, engine) if form.last else engine.run
         call = view(rows(x, y.dtype)), view(y), place.origin, get_num_threads()

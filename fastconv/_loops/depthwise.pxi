@@ -53,12 +53,11 @@ cdef struct DepthwiseJob:
     float *scratch
 
 
-cdef class Depthwise:
+cdef class Depthwise(Runner):
     """A convolution with as many outputs as inputs in a group, its weights packed by lanes; threads may share it."""
 
     cdef readonly Phases phases
     cdef readonly str isa
-    cdef readonly int last          # what it can take channels last: both
     cdef readonly bint finite       # are all weights? If not, padding would spread them
     cdef DepthwiseJob template
     cdef float *numbers
@@ -67,7 +66,7 @@ cdef class Depthwise:
                   Py_ssize_t sums=0):
         cdef const fc_isa *isa = fc_isa_table(current_isa)
         cdef DepthwiseJob *job = &self.template
-        self.phases, self.isa, self.last = phases, isa.name.decode(), READS_LAST | WRITES_LAST
+        self.phases, self.isa, self.last, self.pixels = phases, isa.name.decode(), READS_LAST | WRITES_LAST, True
         job.kernels, job.lanes, job.border = &isa.f32, isa.f32.lanes, phases.border
         job.taps, job.offset = phases.group[0].taps, phases.group[0].offset
         job.low_h, job.low_w = phases.reach.low_h, phases.reach.low_w
@@ -128,42 +127,36 @@ cdef class Depthwise:
     def __dealloc__(self):
         free(self.numbers)
 
-    def run(self, x, y, origin, Py_ssize_t threads, int last=0, tuple end=None):
-        """y = the operator of x, then its end; fastconv/_engines.py says what x and y must be."""
+    cdef int _run(self, const View *x, const View *y, origin, Py_ssize_t threads, int last,
+                  const End *end) except -1:
         cdef DepthwiseJob job = self.template
-        cdef Lent source, target, residual
-        cdef Py_buffer *x_view
-        cdef Py_buffer *y_view
         cdef Py_ssize_t size = sizeof(float)
-        source, target = lend(x, PyBUF_STRIDES), lend(y, PyBUF_STRIDES | PyBUF_WRITABLE)
-        x_view, y_view = &source.view, &target.view
-        job.copied = last & READS_LAST and meets_in_cache(x_view, job.step_w)
+        job.copied = last & READS_LAST and meets_in_cache(x, job.step_w)
         self._cut(&job, x.shape, y.shape, origin, last, threads)
         if job.items == 0:
-            return
-        job.x, job.y, job.last = <const float *>x_view.buf, <float *>y_view.buf, last
-        job.x_image, job.x_channel = x_view.strides[0] // size, x_view.strides[1] // size
-        job.x_row = x_view.strides[3] // size
-        job.y_image, job.y_channel = y_view.strides[0] // size, y_view.strides[1] // size
-        job.x_column = x_view.strides[4] // size if last & READS_LAST else 1
+            return 0
+        job.x, job.y, job.last, job.end = <const float *>x.buf, <float *>y.buf, last, end[0]
+        job.x_image, job.x_channel, job.x_row = x.strides[0] // size, x.strides[1] // size, x.strides[3] // size
+        job.y_image, job.y_channel = y.strides[0] // size, y.strides[1] // size
+        job.x_column = x.strides[4] // size if last & READS_LAST else 1
         job.y_column = job.sums or job.colours
         job.y_row = job.out_w * job.y_column
-        job.end.given, job.end.residual = 0, NULL
-        if end is not None:
-            residual = bind_end(&job.end, end, sizeof(float))
         job.movers, job.streamed = &fc_isa_table(current_isa).bytes, 0
-        if job.in_place and not job.end.given and goes_past_caches(x_view.len, y_view.len):
+        if job.in_place and not job.end.given and goes_past_caches(size_of(x.shape) * size, size_of(y.shape) * size):
             job.streamed = BUILT_LAST // (job.y_column * size)
         job.scratch = <float *>borrow(job.scratch_size * job.threads * size)
         with nogil:
             fc_parallel(colour_band if job.pixels > 1 else depthwise_rows if job.in_place else depthwise_band, &job,
                         job.items, job.threads)
         give_back(job.scratch)
+        return 0
 
     def describe(self, x_shape, y_shape, threads=1):
         """How a call would be cut, in a dict."""
         cdef DepthwiseJob job = self.template
-        self._cut(&job, x_shape, y_shape, (0, 0, 0), 0, threads)
+        cdef Py_ssize_t[5] x_sizes, y_sizes
+        read_shapes(x_shape, y_shape, x_sizes, y_sizes)
+        self._cut(&job, x_sizes, y_sizes, (0, 0, 0), 0, threads)
         lanes = "colours" if job.pixels > 1 else "channels"
         kind = "direct" if job.sums else "depthwise" if job.group == 1 else "grouped"
         return {"algorithm": f"{kind}, lanes of {lanes}", "isa": self.isa,
@@ -180,7 +173,8 @@ cdef class Depthwise:
         job.inner_end = max(job.inner, min(out_w, ceil_div(max(0, width - job.span_w - job.origin_w), job.step_w)))
         return 0
 
-    cdef int _cut(self, DepthwiseJob *job, x_shape, y_shape, origin, int last, Py_ssize_t threads) except -1:
+    cdef int _cut(self, DepthwiseJob *job, const Py_ssize_t *x_shape, const Py_ssize_t *y_shape, origin, int last,
+                  Py_ssize_t threads) except -1:
         cdef Py_ssize_t wanted, least, shares, products, width
         products = x_shape[0] * job.colours * y_shape[3] * y_shape[4] * job.taps * max(job.group, job.sums)
         self._aim(job, x_shape[3], x_shape[4], y_shape[3], y_shape[4], origin)
@@ -344,7 +338,7 @@ cdef void depthwise_rows(void *pointer, Py_ssize_t number, Py_ssize_t worker) no
         depthwise_span(job, image, job.y + image * job.y_image, first, end, &ends)
 
 
-cdef bint meets_in_cache(const Py_buffer *x, Py_ssize_t step) noexcept:
+cdef bint meets_in_cache(const View *x, Py_ssize_t step) noexcept:
     """Do the pixels that a tile reads meet in so few sets of L1 that a copy of them takes less time?
 
     Vectors of NumPy's large arrays lie in two cache lines each; then half as far is too far, and a copy pays even where

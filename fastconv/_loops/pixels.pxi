@@ -59,7 +59,7 @@ cdef class Pixels(Runner):
         cdef const Job *direct = &cut.template
         cdef Lent lent = lend(weight, PyBUF_SIMPLE), lent_bias
         cdef Py_ssize_t size, lanes, g
-        self.cut, self.last = cut, READS_LAST | WRITES_LAST
+        self.cut, self.last, self.pixels = cut, READS_LAST | WRITES_LAST, True
         job.kernels, job.packed, job.itemsize, job.border = direct.kernels, cut.packed, direct.itemsize, direct.border
         job.block, job.blocks, job.dots, job.together = cut.packed.block, cut.packed.blocks, dots, 16 // job.itemsize
         lanes = direct.kernels.lanes
