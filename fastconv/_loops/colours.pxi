@@ -10,6 +10,7 @@ computes what lies between as well.
 
 cdef enum:
     ROWS_DOWN = 14              # that the kernel has in registers; more of them meet in few sets of the cache
+    COLOUR_BYTES = 384 << 10    # of the padded input rows of an item
 
 
 cdef void colour_band(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:

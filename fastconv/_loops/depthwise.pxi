@@ -185,8 +185,10 @@ cdef class Depthwise(Runner):
         job.pitch = (job.out_w - 1) * job.step_w + job.span_w + 1
         job.colour_row = (ceil_div(job.pitch * job.colours, 16) | 1) * 16
         width = job.colour_row if job.pixels > 1 else job.pitch * job.lanes
-        job.rows, least = job.out_h, BAND_BYTES // <Py_ssize_t>sizeof(float) // width
+        least = (COLOUR_BYTES if job.pixels > 1 else BAND_BYTES) // <Py_ssize_t>sizeof(float) // width
         job.rows = max(1, min(job.out_h, (least - job.span_h - 1) // job.step_h + 1))
+        if job.pixels > 1 and job.rows > ROWS_DOWN:
+            job.rows -= job.rows % ROWS_DOWN
         job.threads = max(1, min(threads, FC_MAX_THREADS, 1 + products // SERIAL_PRODUCTS))
         wanted = 2 * job.threads if job.threads > 1 else 1
         shares = x_shape[0] * (1 if job.in_place or job.pixels > 1 else job.blocks)
@@ -200,7 +202,8 @@ cdef class Depthwise(Runner):
         while job.rows > 1 and shares * ceil_div(job.out_h, job.rows) < wanted:
             job.rows = ceil_div(job.rows, 2)
         job.bands = ceil_div(job.out_h, job.rows)
-        job.rows = ceil_div(job.out_h, max(1, job.bands))
+        if job.pixels == 1:         # else all bands but the last are whole tiles
+            job.rows = ceil_div(job.out_h, max(1, job.bands))
         job.padded_rows = (job.rows - 1) * job.step_h + job.span_h + 1
         job.items = shares * job.bands
         job.threads = min(job.threads, max(1, job.items))
