@@ -176,8 +176,8 @@ def kernels(name):
     cdef const char *entry = NULL
     cdef fc_any_fn *kernel = NULL
     cdef int i = 0
-    found = {"f32": (table.f32.lanes, table.f32.rows, table.f32.columns, table.f32.narrow),
-             "f64": (table.f64.lanes, table.f64.rows, table.f64.columns, table.f64.narrow),
+    found = {"f32": (table.f32.lanes, table.f32.rows, table.f32.columns, table.f32.narrow, table.f32.part),
+             "f64": (table.f64.lanes, table.f64.rows, table.f64.columns, table.f64.narrow, table.f64.part),
              "bytes": (table.bytes.unit, table.bytes.words)}
     while fc_isa_kernel(table, i, &entry, &kernel):
         found[entry.decode()] = <uintptr_t>kernel

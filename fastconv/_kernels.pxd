@@ -68,6 +68,7 @@ cdef extern from "fastconv/kernels.h" nogil:
         fc_index rows
         fc_index columns
         fc_index narrow
+        fc_index part
         int (*pack_weights)(void *, const void *, fc_index, const fc_index *, fc_index, const fc_index *,
                             const fc_index *) noexcept nogil
         fc_index (*pack_panel)(void *, fc_index, const fc_image *, const fc_index *, fc_index, fc_index, fc_index,

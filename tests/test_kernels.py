@@ -102,7 +102,7 @@ class Kernel:
         self.function = ctypes.CFUNCTYPE(*SIGNATURES[self.family])(table[name])
         if element != "bytes":
             self.dtype = np.dtype({"f32": np.float32, "f64": np.float64}[element])
-            self.lanes, self.rows, self.columns, self.narrow = table[element]
+            self.lanes, self.rows, self.columns, self.narrow, self.part = table[element]
         else:
             self.unit, self.words = table[element]
 
@@ -225,7 +225,8 @@ def pixel_product(kernel, guard, pixels, step, runs, weights, bias, before, gap=
     """c from a row of numbers that the tile's rows read `step` apart, and weights[k', n]."""
     rows, columns = (len(pixels) - max(first + count for first, count in runs)) // step + 1, weights.shape[1]
     together = 16 // kernel.dtype.itemsize if "dots" in kernel.name else 1  # products of an output side by side
-    width = kernel.lanes // together * (1 if columns * together <= kernel.lanes else 2)
+    part = kernel.lanes // together if together > 1 else kernel.part
+    width = -(-columns // part) * part
     b = np.full((len(weights) // together, width, together), np.nan, kernel.dtype)
     b[:, :columns] = weights.reshape(-1, together, columns).transpose(0, 2, 1)
     flat = guard.output((rows - 1) * (columns + gap) + columns, kernel.dtype)
@@ -260,8 +261,8 @@ def check_pixel_products(kernel, guard, rng, runs, widths):
 @every("pixel_product")
 @pytest.mark.parametrize("runs", [[(0, 1)], [(0, 9)], [(0, 3), (5, 3), (20, 3)], [(3, 200), (300, 56)]], ids=str)
 def test_pixel_product(kernel, guard, rng, runs):
-    """All widths about whole vectors."""
-    check_pixel_products(kernel, guard, rng, runs, tails(kernel.lanes, 2)[:-1])
+    """All widths about whole vectors and halves of them."""
+    check_pixel_products(kernel, guard, rng, runs, [n for n in halves(kernel.lanes, 2) if n <= 2 * kernel.lanes])
 
 
 @every("pixel_dots")

@@ -77,6 +77,8 @@ LAYERS = {
     "groups of eight, 1x1, strided": ("conv", (1, 48, 9, 8), (48, 8, 1, 1), {"groups": 6, "stride": 2, "padding": 1}),
     "1x1": ("conv", (2, 33, 7, 9), (40, 33, 1, 1), {}),
     "1x1, few outputs": ("conv", (2, 33, 7, 9), (5, 33, 1, 1), {}),
+    "1x1, outputs of one and a half vectors": ("conv", (2, 33, 7, 9), (21, 33, 1, 1), {}),
+    "1x1, outputs of two and a half vectors": ("conv", (1, 300, 7, 9), (36, 300, 1, 1), {}),
     "strips": ("conv", (1, 3, 11, 70), (16, 3, 3, 3), {"padding": 1}),
     "depthwise": ("conv", (2, 47, 10, 21), (47, 1, 3, 3), {"padding": 1, "groups": 47}),
     "depthwise, wide": ("conv", (1, 35, 4, 60), (35, 1, 3, 5), {"padding": (1, 2), "groups": 35, "stride": (1, 2)}),

@@ -58,17 +58,18 @@ cdef class Pixels(Runner):
         cdef PixelJob *job = &self.template
         cdef const Job *direct = &cut.template
         cdef Lent lent = lend(weight, PyBUF_SIMPLE), lent_bias
-        cdef Py_ssize_t size, lanes, g
+        cdef Py_ssize_t size, lanes, part, g
         self.cut, self.last, self.pixels = cut, READS_LAST | WRITES_LAST, True
         job.kernels, job.packed, job.itemsize, job.border = direct.kernels, cut.packed, direct.itemsize, direct.border
         job.block, job.blocks, job.dots, job.together = cut.packed.block, cut.packed.blocks, dots, 16 // job.itemsize
-        lanes = direct.kernels.lanes
+        lanes, part = direct.kernels.lanes, direct.kernels.part
         if dots:                    # a sum is not cut: its weights are few
             self.whole = Block(0, direct.channels, 0, cut.packed.group.taps, 0)
             job.block, job.blocks, lanes = &self.whole, 1, lanes // job.together
+            part = lanes
         job.groups, job.channels, job.outputs, job.width = direct.groups, direct.channels, direct.outputs, 2 * lanes
         job.x_pixel, job.y_pixel = job.groups * job.channels, job.groups * job.outputs
-        job.panels, job.padded = ceil_div(job.outputs, job.width), ceil_div(job.outputs, lanes) * lanes
+        job.panels, job.padded = ceil_div(job.outputs, job.width), ceil_div(job.outputs, part) * part
         job.step_h, job.step_w = direct.image.step[1], direct.image.step[2]
         job.low_h, job.low_w = direct.reach.low_h, direct.reach.low_w
         job.span_h, job.span_w = direct.reach.span_h, direct.reach.span_w

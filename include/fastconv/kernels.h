@@ -194,6 +194,7 @@ typedef struct {
     fc_index rows;    /* most rows of a gemm tile */
     fc_index columns; /* columns of a gemm tile: two vectors */
     fc_index narrow;  /* up to this many rows a tile may be four vectors wide */
+    fc_index part;    /* weights of a pixel product have a multiple of so many outputs */
 #define FC_REAL_KERNEL(family) fc_##family##_fn *family;
 #define FC_SINGLE_KERNEL(family) fc_##family##_fn *family; /* NULL in the table of float64 */
 #define FC_BYTE_KERNEL(family)

@@ -1,4 +1,5 @@
 /* Instantiates every element kernel for (FC_DTYPE, real, FC_ISA). No include guard: once per element type and unit. */
+#include "fastconv/kernels/prefetch.h"
 #include "fastconv/kernels/depthwise.h"
 #include "fastconv/kernels/fft.h"
 #include "fastconv/kernels/gemm.h"

@@ -184,7 +184,8 @@ FC_INLINE void FC_WORD(summed_pixels)(const int pixels, const int some, real *y,
         for (int p = pixels; p < first + V_LANES; p++) acc[p] = v_zero();
         v_store(sums, v_add(v_set1(bias), FC_WORD(add_lanes)(acc + first)));
         FC_UNROLL
-        for (int p = first; p < pixels && p < first + V_LANES; p++) y[p * y_step] = sums[p - first];
+        for (int p = 0; p < V_LANES; p++)
+            if (first + p < pixels) y[(first + p) * y_step] = sums[p];
     }
 }
 

@@ -11,7 +11,9 @@
 #undef V_REGISTERS
 #define V_REGISTERS 32
 #include "fastconv/kernels/lanes.h"
+#include "fastconv/kernels/prefetch.h"
 #include "fastconv/kernels/filter.h"
+#include "fastconv/kernels/pixels.h"
 #include "fastconv/simd/end.h"
 #undef FC_IS_HALF
 #pragma pop_macro("FC_ISA")

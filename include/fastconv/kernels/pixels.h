@@ -4,20 +4,21 @@
  *
  *   for r < rows, n < columns; k' counts through all runs; start = bias[n] where bias is given, else c[r*c_row + n].
  *
- *   a, pixels whose channels lie side by side:       b, packed weights, outputs side by side, width = one or two vectors
+ *   a, pixels whose channels lie side by side:       b, packed weights, outputs side by side, width = whole vectors
  *        run 0        run 1                               n=0 1 2 ...     width-1
  *     r=0 |c c c c c c|...|c c c c c c|              k'=0 |w w w w w w w w w w w w|
  *     r=1    |c c c c c c|                           k'=1 |w w w w w w w w w w w w|
  *
  * A run is the channels of a tap, or of a row of taps, whose pixels are neighbours; rows of a may overlap. Nothing is
  * packed but weights, and outputs are stored as they lie. Strides are in elements. Preconditions: 1 <= rows <= FC_ROWS,
- * 1 <= columns <= 2*V_LANES; b is readable for whole vectors.
+ * 1 <= columns <= 2*V_LANES. Where there are vectors of half the width (half.h), up to so many last outputs are theirs,
+ * and width is a multiple of that: on CPUs that multiply 64 bytes in two halves, 21 outputs cost 1.5 vectors, not 2.
  *
  * The products of one output are summed in order of k' in one register, as in gemm.h: the same bits.
  */
 FC_INLINE void FC_WORD(pixel_tile)(const int rows, const int vectors, fc_index columns, const real *a, fc_index a_row,
-                                   const fc_run *runs, fc_index n_runs, const real *b, real *c, fc_index c_row,
-                                   const real *bias) {
+                                   const fc_run *runs, fc_index n_runs, const real *b, fc_index width, real *c,
+                                   fc_index c_row, const real *bias) {
     v_t acc[FC_ROWS][2];
     const fc_index two = 2 * a_row, three = 3 * a_row; /* four rows share a pointer: registers are few */
     const real *next = c + rows * c_row;               /* of the next tile */
@@ -45,7 +46,7 @@ FC_INLINE void FC_WORD(pixel_tile)(const int rows, const int vectors, fc_index c
                 for (int v = 0; v < vectors; v++)
                     acc[r][v] = r % 2 ? v_fma_at(p, w[v], acc[r][v]) : v_fma(pixel, w[v], acc[r][v]);
             }
-            b += vectors * V_LANES;
+            b += width;
         }
     }
     /* Only the last vector can be partial. */
@@ -69,20 +70,43 @@ FC_INLINE void FC_WORD(pixel_tile)(const int rows, const int vectors, fc_index c
     }
 }
 
+#if !defined(FC_IS_HALF)
 static void FC_NAME(pixel_product)(fc_index rows, fc_index columns, const void *a, fc_index a_row, const fc_run *runs,
                                    fc_index n_runs, const void *b, void *c, fc_index c_row, const void *bias) {
+    const fc_index part = FC_WORD(part), width = (columns + part - 1) / part * part;
+#define FC_TILE(n, vectors) FC_WORD(pixel_tile)(n, vectors, columns, a, a_row, runs, n_runs, b, width, c, c_row, bias)
+#if defined(FC_HALF)
+    const fc_index whole = width / V_LANES * V_LANES;
+    if (whole < width) {
+        const real *last_bias = bias ? (const real *)bias + whole : NULL;
+        const fc_index last = columns - whole;
+        columns = whole;
+        switch (rows) {
+#define FC_CASE(n)                                                                                                     \
+    case n:                                                                                                            \
+        if (whole) FC_TILE(n, 1);                                                                                      \
+        FC_PASTE(pixel_tile__, FC_DTYPE, _, FC_HALF, )                                                                 \
+        (n, 1, last, a, a_row, runs, n_runs, (const real *)b + whole, width, (real *)c + whole, c_row, last_bias);     \
+        return;
+            FC_ROW_CASES
+#undef FC_CASE
+        default: return;
+        }
+    }
+#endif
     switch (rows) {
 #define FC_CASE(n)                                                                                                     \
     case n:                                                                                                            \
         if (columns > V_LANES)                                                                                         \
-            FC_WORD(pixel_tile)(n, 2, columns, a, a_row, runs, n_runs, b, c, c_row, bias);                             \
+            FC_TILE(n, 2);                                                                                             \
         else                                                                                                           \
-            FC_WORD(pixel_tile)(n, 1, columns, a, a_row, runs, n_runs, b, c, c_row, bias);                             \
+            FC_TILE(n, 1);                                                                                             \
         break;
         FC_ROW_CASES
 #undef FC_CASE
     default: break;
     }
+#undef FC_TILE
 }
 
 /* pixel_dots: the same for few outputs. A vector has not V_LANES of them and one channel, but a few channels of each,
@@ -150,3 +174,4 @@ static void FC_NAME(pixel_dots)(fc_index rows, fc_index columns, const void *a, 
     default: break;
     }
 }
+#endif
