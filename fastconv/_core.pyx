@@ -107,6 +107,7 @@ cdef enum:
     NEAR_TILES = 2 << 20        # floats of transformed pixels and a panel's weights that stay in a share of L3; where
     ITEM_LIMIT = 3 << 20        # there are more, panels are multiplied together: so many of pixels and sums at most
     ASIDE_BYTES = 2 << 20       # of outputs of all panels, before they are stored
+    COLLECTED_WEIGHTS = 16 << 20    # bytes of tiles' weights up to which that is done: more come from memory each time
     MOST_POINTS = 64            # of a tile
     BLOCKS_OF_ONCE = 4          # weights for one call are transformed by each item, if so few ask for the same ones
     WEIGHT_BYTES = 256 << 10    # so much of them at a time stays in L2

@@ -123,10 +123,17 @@ LAYERS = {
     ),
     "transposed, winograd, 64 phases in shares": (
         "conv_transpose",
+        (1, 16, 7, 7),
+        (16, 50, 16, 16),
+        {"padding": 4, "stride": 8},
+    ),
+    "transposed, winograd, 64 phases, many weights": (
+        "conv_transpose",
         (1, 40, 7, 7),
         (40, 50, 16, 16),
         {"padding": 4, "stride": 8},
     ),
+    "transposed, 256 phases": ("conv_transpose", (1, 6, 3, 5), (6, 21, 32, 32), {"padding": 8, "stride": 16}),
     "transposed, groups": ("conv_transpose", (2, 21, 6, 7), (21, 1, 8, 8), {"padding": 2, "stride": 4, "groups": 21}),
     "transposed, groups of two": (
         "conv_transpose",

@@ -12,10 +12,10 @@ cdef class Engine(Runner):
         cdef Lent lent
         cdef Py_ssize_t size = cut.bias_bytes + cut.weight_bytes
         cdef Py_ssize_t stored = cut.template.outputs * cut.template.itemsize
-        cdef Py_ssize_t read = cut.template.channels * cut.template.itemsize
+        cdef Py_ssize_t read = cut.template.channels * cut.template.itemsize, pixel = stored * cut.template.groups
         self.once = once
         self.cut, self.last = cut, 0
-        if takes_pixels(stored, stored * cut.template.groups, TURNED_BYTES):
+        if takes_pixels(stored, pixel, TURNED_BYTES) and builds_pixels(pixel, cut.template.out_step[2]):
             self.last |= WRITES_LAST
         # An image is turned once, not for each tap; strips read every pixel once, but know no padding but zeros.
         if ((cut.phases.pointwise or (cut.template.strips and cut.template.border == ZEROS))

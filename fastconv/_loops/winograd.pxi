@@ -170,7 +170,7 @@ cdef class Winograd:
         from fastconv import _winograd
         cdef const fc_isa *isa = fc_isa_table(current_isa - narrow)
         cdef TileJob *job = &self.template
-        cdef Py_ssize_t p, stored
+        cdef Py_ssize_t p
         self.phases, self.isa, self.dtype, self.finite = phases, isa.name.decode(), str(weight.dtype), True
         job.kernels, job.lanes, job.border = &isa.f32, isa.f32.lanes, phases.border
         job.channels, job.outputs, job.groups = in_channels, out_channels, groups
@@ -182,17 +182,13 @@ cdef class Winograd:
         self._set_sources(rows, columns)
         self._set_groups()
         self._set_store(isa)
-        self.last = READS_LAST
-        # What several phases have of a pixel is collected from all panels: see `collects`.
-        stored = out_channels if job.n_phases > 1 else min(job.panel_outputs, out_channels)
-        if takes_pixels(stored * sizeof(float), out_channels * groups * sizeof(float), MASKED_BYTES):
-            self.last |= WRITES_LAST
         self.algorithm = f"winograd F({job.h.outputs}x{job.w.outputs}, {job.h.taps}x{job.w.taps})"
         if job.n_sources > 1:
             self.algorithm += f" of {job.n_sources} interleaved parts"
         job.panels = ceil_div(out_channels, job.panel_outputs)
         # An odd number of cache lines from point to point: planes a power of two apart meet in one cache set.
         job.plane_u = job.n_sources * job.depth * 2 * job.lanes + 16
+        self.last = READS_LAST | WRITES_LAST if self._writes_last() else READS_LAST
         tables = _winograd.axis(job.h.points, job.h.taps), _winograd.axis(job.w.points, job.w.taps)
         job.input_table, job.output_table = floats(tables[1].input), floats(tables[1].output)
         self.kept = tables, weight, self._list_weights(weight, weight_strides)
@@ -324,12 +320,28 @@ cdef class Winograd:
         packing.turned = ((packing.channels - 1) * packing.s_in + packing.span) * 2 * job.lanes
         return row_offset, tap, group_span
 
+    cdef Py_ssize_t _weight_bytes(self) noexcept:
+        cdef const TileJob *job = &self.template
+        return job.groups * job.panels * job.n_groups * job.points * job.plane_u * <Py_ssize_t>sizeof(float)
+
+    cdef bint _writes_last(self) noexcept:
+        """What several phases have of a pixel is collected from all panels, for items of few tiles.
+
+        These read all weights: where weights come from memory, planes that are turned at last take less time.
+        """
+        cdef const TileJob *job = &self.template
+        cdef Py_ssize_t pixel = job.outputs * job.groups, panel = min(job.panel_outputs, job.outputs)
+        cdef Py_ssize_t size = sizeof(float)
+        if takes_pixels(panel * size, pixel * size, MASKED_BYTES):
+            return True
+        return (job.n_phases > 1 and takes_pixels(job.outputs * size, pixel * size, MASKED_BYTES)
+                and self._weight_bytes() <= COLLECTED_WEIGHTS)
+
     cdef int _pack(self, Py_ssize_t threads) except -1:
         """All weights, before any is used."""
         cdef TileJob *job = &self.template
         cdef TilePacking *packing = &self.packing
-        cdef Py_ssize_t items = job.groups * job.panels, size, i
-        size = items * job.n_groups * job.points * job.plane_u * <Py_ssize_t>sizeof(float)
+        cdef Py_ssize_t items = job.groups * job.panels, size = self._weight_bytes(), i
         self.weights = <float *>room(size, self.once)
         job.weights = packing.packed = self.weights
         threads = max(1, min(threads, FC_MAX_THREADS, items, size // (4 * PACK_SERIAL)))
