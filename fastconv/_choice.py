@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._tiles import NEAR_WEIGHTS, POINTS, Tiles, streamed
-from .geometry import Convolution, TransposedConvolution
+from .geometry import Convolution, TransposedConvolution, lift
 
 if TYPE_CHECKING:
     from typing import TypeGuard
@@ -49,7 +49,7 @@ MOST_SKIPPED = 2  # stride of a row whose outputs are all computed, where lanes 
 # Of vectors of channels, from which on pixels share them; and of those of a row's outputs, from which on it is short.
 WASTED_LANES = 1.15
 
-MOST_ENDS = 16  # columns that read padding, at most: see _loops/depthwise.pxi
+MOST_ENDS, COPIED_BYTES = 16, 512 << 10  # columns that read padding, and of copied rows, at most: _loops/depthwise.pxi
 PHASE_TAPS = 9  # of a phase at most
 TWO_SUMS_TAPS = 9  # up to which two outputs are sums of channels: strips of planes are as fast at more
 
@@ -210,6 +210,8 @@ def _choose(
             return Choice("depthwise", (pixels,), why="lanes are pixels and their few channels")
         if _lanes_of_channels(operator, known, lanes, last):
             return Choice("depthwise", why="channels lie last" if last else "rows are short for groups this small")
+    if last and known and _two_outputs(operator, known, lanes):
+        return Choice("depthwise", why="channels lie last, copied once for each of two outputs")
     if last and _depthwise_phases(operator, lanes):
         return Choice("depthwise phases", why="channels lie last")
     if max(size) > MAX_SPAN:
@@ -274,6 +276,20 @@ def _lanes_of_channels(
     row = operator.output(size, None)[0][-1]
     full = inputs == 1 and lanes > 8 and row >= lanes and -(-row // lanes) * lanes < WASTED_LANES * row
     return row <= short and not full
+
+
+def _two_outputs(operator: Convolution | TransposedConvolution, size: tuple[int, ...], lanes: int) -> bool:
+    """Tell whether channels have two outputs each, and the rows of an output row are not too many to be copied."""
+    outputs, inputs = operator.core_channels
+    if not isinstance(operator, Convolution) or (outputs, inputs) != (2, 1) or 2 * operator.groups < lanes:
+        return False
+    if len(operator.kernel) > 2 or prod(operator.factor) > 1 or operator.padding_mode != "zeros":
+        return False
+    rows, columns = (
+        (k - 1) * d + 1 for k, d in zip(lift(operator.kernel, 1)[1:], lift(operator.dilation, 1)[1:], strict=True)
+    )
+    pads = sum(operator.padding[-1]) if isinstance(operator.padding, tuple) else columns - 1
+    return pads <= MOST_ENDS and 4 * rows * size[-1] * (2 * operator.groups + 16) <= COPIED_BYTES
 
 
 def _depthwise_phases(operator: Convolution | TransposedConvolution, lanes: int) -> bool:

@@ -126,6 +126,7 @@ class Depthwise(Runner):
         group: int,
         pixels: int = 1,
         sums: int = 0,
+        twice: bool = False,
     ) -> None: ...
     def describe(self, x_shape: Sequence[int], y_shape: Sequence[int], threads: int = 1) -> dict[str, Any]: ...
 

@@ -122,7 +122,8 @@ def make(
         if engine.finite:
             return engine
     if choice.engine == "depthwise":
-        engine = _core.Depthwise(_terms(operator)[0], weight, bias, operator.core_channels[0], *choice.tile)
+        outputs, inputs = operator.core_channels
+        engine = _core.Depthwise(_terms(operator)[0], weight, bias, inputs, *choice.tile, twice=outputs > inputs)
         if engine.finite:
             return engine
     if choice.engine == "sums of channels":

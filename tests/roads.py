@@ -66,6 +66,10 @@ ROADS = {
         lambda w: fastconv.Conv2d(w(512, 1, 3, 3), w(512), padding=1, groups=512, layout="NHWC"),
     ),
     "last, one output": ((3, 29, 31, 64), lambda w: fastconv.Conv2d(w(1, 64, 3, 3), w(1), padding=1, layout="NHWC")),
+    "last, two outputs of a channel": (
+        (3, 29, 31, 40),
+        lambda w: fastconv.Conv2d(w(80, 1, 3, 3), w(80), padding=1, groups=40, layout="NHWC"),
+    ),
     "last, depthwise phases": (
         (3, 23, 21, 40),
         lambda w: fastconv.ConvTranspose2d(w(40, 1, 4, 4), w(40), stride=2, padding=1, groups=40, layout="NHWC"),

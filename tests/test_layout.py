@@ -73,6 +73,14 @@ LAYERS = {
         {"padding": 2, "stride": 2, "groups": 4, "padding_mode": "reflect"},
     ),
     "groups, two outputs of a channel": ("conv", (1, 8, 23, 11), (16, 1, 3, 3), {"padding": 1, "groups": 8}),
+    "groups, two outputs of a channel, strided": (
+        "conv",
+        (2, 37, 9, 15),
+        (74, 1, 5, 4),
+        {"padding": ((0, 3), (5, 2)), "stride": (2, 3), "groups": 37},
+    ),
+    "groups, two outputs of a channel, 1-D": ("conv", (2, 16, 45), (32, 1, 3), {"padding": "same", "groups": 16}),
+    "groups, three outputs of a channel": ("conv", (1, 8, 23, 11), (24, 1, 3, 3), {"padding": 1, "groups": 8}),
     "groups of four, 1x1": ("conv", (2, 40, 7, 9), (40, 4, 1, 1), {"groups": 10}),
     "groups of eight, 1x1, strided": ("conv", (1, 48, 9, 8), (48, 8, 1, 1), {"groups": 6, "stride": 2, "padding": 1}),
     "1x1": ("conv", (2, 33, 7, 9), (40, 33, 1, 1), {}),
@@ -193,7 +201,7 @@ def test_channels_last_is_the_same_convolution(name, isa, threads):
     "name",
     [
         "groups, reflected",
-        "groups, two outputs of a channel",
+        "groups, three outputs of a channel",
         "transposed, groups of two",
         "transposed, winograd",
         "transposed, winograd, 64 phases",
@@ -267,6 +275,22 @@ def test_sums_of_channels(name, weight, isa, threads):
     with np.errstate(invalid="ignore"):
         want = np.maximum(want + residual, 0)
     np.testing.assert_allclose(got, to_last(want), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["two outputs of a channel", "two outputs of a channel, strided"])
+def test_two_outputs_of_a_channel(name, isa, threads):
+    """Channels are copied twice, side by side: no turning, and no copy of rows that are too long."""
+    make, axes, x = operators("groups, " + name)
+    x[0, 0, 3:5], x[-1, 5, -1:] = np.nan, np.inf
+    last, want = make(layout=LAST[axes], activation="relu"), make()(x)
+    about = last.describe(to_last(x).shape)
+    assert about["algorithm"] == "depthwise, lanes of channels"
+    assert 0 < about["workspace_bytes"] <= about["threads"] * 1 << 20
+    residual = normal(4, *want.shape)
+    np.testing.assert_allclose(
+        last(to_last(x), residual=to_last(residual)), to_last(np.maximum(want + residual, 0)), rtol=1e-5, atol=1e-5
+    )
+    assert last.describe((1, 100, 10**5, x.shape[1]))["algorithm"] != about["algorithm"]
 
 
 def test_padded_rows_of_dots_have_a_bound(isa):

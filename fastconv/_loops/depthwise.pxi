@@ -29,6 +29,7 @@ cdef struct DepthwiseJob:
     Py_ssize_t lanes, channels, blocks, group       # blocks of `lanes` channels; channels that see each other
     Py_ssize_t pixels, colours                      # that share the lanes, as channels: see colours.pxi; or 1, channels
     Py_ssize_t sums                                 # outputs, each of all channels; or 0
+    bint twice                                      # has each channel two outputs, and lies in a copy twice?
     Py_ssize_t taps, low_h, low_w, span_h, span_w   # offsets of the taps: least, and greatest less least
     const Py_ssize_t *offset                        # [tap][d, h, w]
     Py_ssize_t step_h, step_w
@@ -63,7 +64,7 @@ cdef class Depthwise(Runner):
     cdef float *numbers
 
     def __cinit__(self, Phases phases, const float[::1] weight, bias, Py_ssize_t group, Py_ssize_t pixels=1,
-                  Py_ssize_t sums=0):
+                  Py_ssize_t sums=0, bint twice=False):
         cdef const fc_isa *isa = fc_isa_table(current_isa)
         cdef DepthwiseJob *job = &self.template
         self.phases, self.isa, self.last, self.pixels = phases, isa.name.decode(), READS_LAST | WRITES_LAST, True
@@ -72,7 +73,7 @@ cdef class Depthwise(Runner):
         job.low_h, job.low_w = phases.reach.low_h, phases.reach.low_w
         job.span_h, job.span_w = phases.reach.span_h, phases.reach.span_w
         job.step_h, job.step_w = phases.in_step[1], phases.in_step[2]
-        job.group, job.pixels, job.sums = group, pixels, sums
+        job.group, job.pixels, job.sums, job.twice = group, pixels, sums, twice
         job.colours = weight.shape[0] // job.taps // max(group, sums)
         job.channels = job.colours * pixels
         job.blocks = ceil_div(job.channels, job.lanes)
@@ -178,7 +179,7 @@ cdef class Depthwise(Runner):
         cdef Py_ssize_t wanted, least, shares, products, width
         products = x_shape[0] * job.colours * y_shape[3] * y_shape[4] * job.taps * max(job.group, job.sums)
         self._aim(job, x_shape[3], x_shape[4], y_shape[3], y_shape[4], origin)
-        job.in_place = job.sums > 0 or (
+        job.in_place = job.sums > 0 or job.twice or (
             last == READS_LAST | WRITES_LAST and job.border == ZEROS and job.pixels == 1
             and job.channels >= job.lanes and job.taps <= IN_PLACE_TAPS and (job.group == 1 or job.out_w > SHORT_ROW)
             and job.out_w - (job.inner_end - job.inner) <= min(MOST_ENDS, job.out_w // 2))
@@ -192,7 +193,7 @@ cdef class Depthwise(Runner):
         job.threads = max(1, min(threads, FC_MAX_THREADS, 1 + products // SERIAL_PRODUCTS))
         wanted = 2 * job.threads if job.threads > 1 else 1
         shares = x_shape[0] * (1 if job.in_place or job.pixels > 1 else job.blocks)
-        job.copied = job.channels + 16 if job.copied and job.in_place else 0
+        job.copied = job.channels + 16 if job.twice or (job.copied and job.in_place) else 0
         if job.copied:
             least = COPIED_BYTES // <Py_ssize_t>sizeof(float) // (job.width * job.copied)
             if least <= job.span_h:         # not even those of one output row
@@ -363,9 +364,19 @@ cdef DepthwiseJob copy_rows(const DepthwiseJob *job, float *to, Py_ssize_t image
     for h in range(top, bottom):
         x = job.x + image * job.x_image + h * job.x_row
         for w in range(job.width):
-            memcpy(to + (h - top) * row + w * job.copied, x + w * job.x_column, job.channels * sizeof(float))
+            if job.twice:
+                spread_pixel(to + (h - top) * row + w * job.copied, x + w * job.x_column, job.channels // 2)
+            else:
+                memcpy(to + (h - top) * row + w * job.copied, x + w * job.x_column, job.channels * sizeof(float))
     near.x, near.x_image, near.x_row, near.x_column = to - top * row, 0, row, job.copied
     return near
+
+
+cdef void spread_pixel(float *to, const float *x, Py_ssize_t channels) noexcept nogil:
+    """Each channel twice, which compilers make vectors of; not so for three and more times, whose planes are faster."""
+    cdef Py_ssize_t c
+    for c in range(channels):
+        to[2 * c] = to[2 * c + 1] = x[c]
 
 
 cdef void depthwise_span(const DepthwiseJob *job, Py_ssize_t image, float *y, Py_ssize_t first, Py_ssize_t end,
