@@ -182,10 +182,12 @@ def test_channels_last_is_the_same_convolution(name, isa, threads):
     else:  # depthwise with long rows, which filters planes, or in phases, or dots, whose sums have another order
         assert "lanes of " in algorithms[1] or algorithms[1].endswith("dots")
         np.testing.assert_allclose(got, to_last(want), rtol=1e-5, atol=1e-5)
-    # A view of planes, a part of a wider image, one image alone, and into a given array.
+    # A view of planes, parts of images with more channels and columns, one image alone, and into a given array.
     np.testing.assert_array_equal(last(np.moveaxis(x, 1, -1)), got)
     wider = np.concatenate([to_last(x), np.ones((*to_last(x).shape[:-1], 3), np.float32)], axis=-1)
     np.testing.assert_array_equal(last(wider[..., :-3]), got)
+    longer = np.concatenate([to_last(x), np.ones((*x.shape[:1], *x.shape[2:-1], 2, x.shape[1]), np.float32)], axis=-2)
+    np.testing.assert_array_equal(last(longer[..., :-2, :]), got)
     np.testing.assert_array_equal(last(to_last(x)[0]), got[0])
     out = np.full_like(got, np.nan)
     assert last(to_last(x), out=out) is out
@@ -291,6 +293,14 @@ def test_two_outputs_of_a_channel(name, isa, threads):
         last(to_last(x), residual=to_last(residual)), to_last(np.maximum(want + residual, 0)), rtol=1e-5, atol=1e-5
     )
     assert last.describe((1, 100, 10**5, x.shape[1]))["algorithm"] != about["algorithm"]
+
+
+def test_more_columns_of_padding_than_there_are_lists_for(isa):
+    x, w = normal(1, 1, 9, 11, 32), normal(2, 1, 32, 3, 3)
+    layer = fastconv.Conv2d(w, padding=(1, 9), layout="NHWC")
+    assert layer.describe(x.shape)["algorithm"] != "direct, lanes of channels"
+    want = fastconv.conv2d(np.moveaxis(x, -1, 1), w, padding=(1, 9))
+    np.testing.assert_allclose(layer(x), to_last(want), rtol=1e-5, atol=1e-5)
 
 
 def test_padded_rows_of_dots_have_a_bound(isa):
