@@ -21,6 +21,7 @@ from tolerances import UNIT_ROUNDOFF, WINOGRAD_ERROR, assert_same_bits, assert_w
 
 import fastconv
 from fastconv import _core
+from fastconv._choice import choose
 
 # Primes, and a vector or a tile of any width, plus and minus one.
 SIZES = (1, 2, 3, 5, 7, 8, 9, 11, 13, 15, 16, 17, 23, 29, 31, 32, 33, 47, 48, 49, 61, 63, 64, 65, 97)
@@ -309,9 +310,13 @@ def expect_convolution(call, x, w, b):
 def is_fast(call, w, b):
     if call.options["algorithm"] == "direct" or call.dtype == "float64":
         return False
-    return (
-        not layer_of(call, w, b).describe(shape_given(call))["algorithm"].startswith(("direct", "depthwise", "grouped"))
-    )
+    layer, size = layer_of(call, w, b), call.shapes["input"][2:]
+    if not layer.describe(shape_given(call))["algorithm"].startswith(("direct", "depthwise", "grouped")):
+        return True
+    # A function, which packs its weights for one call, may choose another way.
+    last = "layout" in call.options
+    choice = choose(layer._form.operator, size, np.dtype(np.float32), "auto", _core.widths(), last, once=True)
+    return call.function[0].islower() and choice.engine in ("winograd", "fourier")
 
 
 def shape_given(call):
