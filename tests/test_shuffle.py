@@ -145,9 +145,12 @@ def test_empty_arrays_change_their_shape(shape, shuffled, order):
 @pytest.mark.parametrize("order", ["crd", "dcr"])
 @pytest.mark.parametrize(
     ("channels", "dtype"),
-    [(1, "f4"), (3, "u1"), (3, "f4"), (4, "f8"), (5, "c16"), (16, "f4"), (17, "f4"), (40, "f8"), (95, "u1"), (3, "V6")],
+    [
+        *[(1, "f4"), (3, "u1"), (3, "f4"), (4, "f8"), (5, "c16"), (16, "f4"), (17, "f4"), (24, "f4"), (40, "f8")],
+        *[(95, "u1"), (3, "V6"), (3, "V32")],
+    ],
 )
-@pytest.mark.parametrize("factors", [(2, 2), (3, 2), (1, 5), (4, 4), (9, 8)])
+@pytest.mark.parametrize("factors", [(1, 1), (2, 2), (3, 2), (1, 5), (4, 4), (9, 8)])
 def test_channels_last(channels, dtype, factors, order, isa, threads):
     """Many small pixels in a vector, one across several, blocks of channels, and what is left to NumPy."""
     fh, fw = factors
