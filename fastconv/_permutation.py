@@ -89,8 +89,8 @@ def permutation(
     if pixel < unit or not (unit % itemsize or order == "dcr"):  # where rows of fine pixels are runs of the coarse one
         pixels = 1 if pixel >= unit else max(1, unit // (fw * pixel))
         plans += _plan(unit, False, itemsize, channels, factors, order, undo, pixels)
-        # Whole vectors spoil nothing: 3 to 13% faster in one tile; in more, up to 23% slower. Pixels that have blocks of
-        # their channels permuted are not side by side.
+        # Whole vectors spoil nothing: 3 to 13% faster in one tile; in more, up to 23% slower. Pixels of which blocks of
+        # channels are permuted are not side by side.
         if unit == LONG_UNIT and pixel < unit:
             whole = unit // math.gcd(unit, fh * fw * pixel)
             fuller = _plan(unit, False, itemsize, channels, factors, order, undo, -(-pixels // whole) * whole)
