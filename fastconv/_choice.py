@@ -171,18 +171,19 @@ def _dots_of_pixels(operator: Convolution | TransposedConvolution, lanes: int, i
     return max(operator.stride) > 1 or operator.groups > 1
 
 
-def _sums_of_channels(operator: Convolution | TransposedConvolution, lanes: int, itemsize: int) -> bool:
-    """Tell whether a convolution has very few outputs, each of whole vectors of channels, and taps for several.
+def _reads_few_ends(operator: Convolution) -> bool:
+    """Tell whether the columns whose taps are not all inside the image are few: there is room for few lists of taps."""
+    span = operator.dilation[-1] * (operator.kernel[-1] - 1)  # which "same" pads in all
+    pads = sum(operator.padding[-1]) if isinstance(operator.padding, tuple) else span
+    return operator.padding_mode == "zeros" and pads <= MOST_ENDS
 
-    The columns whose taps are not all inside the image have lists of their own, of which there is room for few.
-    """
+
+def _sums_of_channels(operator: Convolution | TransposedConvolution, lanes: int, itemsize: int) -> bool:
+    """Tell whether a convolution has very few outputs, each of whole vectors of channels, and taps for several."""
     if not isinstance(operator, Convolution) or itemsize != 4 or len(operator.kernel) > 2 or operator.groups > 1:
         return False
     outputs, channels = operator.core_channels
-    span = operator.dilation[-1] * (operator.kernel[-1] - 1)
-    if (sum(operator.padding[-1]) if isinstance(operator.padding, tuple) else span) > MOST_ENDS:
-        return False
-    if operator.padding_mode != "zeros" or prod(operator.factor) > 1 or channels % lanes:
+    if not _reads_few_ends(operator) or prod(operator.factor) > 1 or channels % lanes:
         return False
     taps = prod(operator.kernel)
     if channels * taps > MOST_SUMMED * lanes:
@@ -286,13 +287,10 @@ def _two_outputs(operator: Convolution | TransposedConvolution, size: tuple[int,
     outputs, inputs = operator.core_channels
     if not isinstance(operator, Convolution) or (outputs, inputs) != (2, 1) or 2 * operator.groups < lanes:
         return False
-    if len(operator.kernel) > 2 or prod(operator.factor) > 1 or operator.padding_mode != "zeros":
+    if len(operator.kernel) > 2 or prod(operator.factor) > 1 or not _reads_few_ends(operator):
         return False
-    rows, columns = (
-        (k - 1) * d + 1 for k, d in zip(lift(operator.kernel, 1)[1:], lift(operator.dilation, 1)[1:], strict=True)
-    )
-    pads = sum(operator.padding[-1]) if isinstance(operator.padding, tuple) else columns - 1
-    return pads <= MOST_ENDS and 4 * rows * size[-1] * (2 * operator.groups + 16) <= COPIED_BYTES
+    rows = (lift(operator.kernel, 1)[1] - 1) * lift(operator.dilation, 1)[1] + 1
+    return 4 * rows * size[-1] * (2 * operator.groups + 16) <= COPIED_BYTES
 
 
 def _depthwise_phases(operator: Convolution | TransposedConvolution, lanes: int) -> bool:

@@ -10,7 +10,9 @@ their padding around them, the kernels run over the block, and the outputs are t
 Turning costs some 5 cycles a vector each way, as much as a 3x3 kernel; images with long rows are quicker by filter.pxi.
 
 Where channels lie side by side already, pixels are read and outputs stored in place: outputs whose taps are all inside
-at once, those at the ends of a row one by one, with the taps that they have.
+at once, those at the ends of a row one by one, with the taps that they have. One or two outputs of all channels are
+such lanes too, added up at last (`sums`); channels with two outputs each are read from a copy that has them twice
+(`twice`).
 """
 
 cdef enum:

@@ -26,11 +26,11 @@ cdef bint takes_pixels(Py_ssize_t moved, Py_ssize_t pixel, Py_ssize_t least) noe
 
 
 cdef bint builds_pixels(Py_ssize_t pixel, Py_ssize_t step) noexcept nogil:
-    """Are 16 positions with all phases built side by side, or pixels whole lines, which are stored phase by phase?
+    """Are pixels neighbours, or whole lines, or are 16 positions with all phases built side by side?
 
     Pixels of 84 bytes, 32 apart, took twice as long as planes that are turned at last.
     """
-    return pixel % LINE == 0 or 16 * step * pixel <= BUILT_ROW
+    return step == 1 or pixel % LINE == 0 or 16 * step * pixel <= BUILT_ROW
 
 
 cdef Py_ssize_t pack_panel_last(const Job *job, const fc_image *image, const Packed *packed, const Block *block,

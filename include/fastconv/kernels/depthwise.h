@@ -53,9 +53,9 @@ FC_INLINE void FC_WORD(depthwise_tap)(const int pixels, const int group, v_t *ac
 
 /* All taps of a tile. They come in runs of `some` neighbours; 0 stands for runs of any length, which take longer to
  * find. */
-FC_INLINE void FC_WORD(depthwise_sum)(const int pixels, const int group, const int some, v_t *acc, const real *x,
-                                      fc_index x_step, fc_index taps, const fc_index *at, const real *w,
-                                      const fc_index *w_at) {
+FC_INLINE void FC_WORD(depthwise_taps_of)(const int pixels, const int group, const int some, v_t *acc, const real *x,
+                                          fc_index x_step, fc_index taps, const fc_index *at, const real *w,
+                                          const fc_index *w_at) {
     for (fc_index t = 0; t < taps;) {
         const fc_index n = some ? some : FC_WORD(depthwise_run)(taps - t, at + t, x_step);
         const real *from = x + at[t];
@@ -80,7 +80,7 @@ FC_INLINE void FC_WORD(depthwise_pixels)(const int pixels, const int group, cons
     v_t acc[FC_WORD(depthwise_tile)];
     FC_UNROLL
     for (int p = 0; p < pixels; p++) acc[p] = start;
-    FC_WORD(depthwise_sum)(pixels, group, some, acc, x, x_step, taps, at, w, w_at);
+    FC_WORD(depthwise_taps_of)(pixels, group, some, acc, x, x_step, taps, at, w, w_at);
     FC_UNROLL
     for (int p = 0; p < pixels; p++) v_store(y + p * y_step, acc[p]);
 }
@@ -176,7 +176,7 @@ FC_INLINE void FC_WORD(summed_pixels)(const int pixels, const int some, real *y,
     FC_UNROLL
     for (int p = 0; p < pixels; p++) acc[p] = v_zero();
     for (fc_index b = 0; b < blocks; b++)
-        FC_WORD(depthwise_sum)(pixels, 1, some, acc, x + b * V_LANES, x_step, taps, at, w + b * w_block, w_at);
+        FC_WORD(depthwise_taps_of)(pixels, 1, some, acc, x + b * V_LANES, x_step, taps, at, w + b * w_block, w_at);
     FC_UNROLL
     for (int first = 0; first < pixels; first += V_LANES) {
         real sums[V_LANES];
