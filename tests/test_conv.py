@@ -193,6 +193,21 @@ def test_huge_steps_with_a_single_window_or_tap(huge, isa):
     assert_same_bits(fastconv.conv2d(x, pointwise, dilation=huge), fastconv.conv2d(x, pointwise))
 
 
+@pytest.mark.parametrize("channels", [3, 16, 24])
+@pytest.mark.parametrize("huge", [2**31, 2**62])
+def test_huge_steps_with_channels_last(huge, channels, isa):
+    rng = np.random.default_rng(0)
+    x, w = fill(rng, (1, 4, 5, channels), "float32"), fill(rng, (channels, channels, 3, 3), "float32")
+    expected = fastconv.conv2d(x[:, :3, :3].copy(), w, layout="NHWC")
+    assert_same_bits(fastconv.conv2d(x, w, stride=huge, layout="NHWC"), expected)
+    depthwise = fill(rng, (channels, 1, 3, 3), "float32")
+    expected = fastconv.conv2d(x[:, :3, :3].copy(), depthwise, groups=channels, layout="NHWC")
+    assert_same_bits(fastconv.conv2d(x, depthwise, stride=huge, groups=channels, layout="NHWC"), expected)
+    pointwise = fill(rng, (channels, channels, 1, 1), "float32")
+    same = fastconv.conv2d(x, pointwise, layout="NHWC")
+    assert_same_bits(fastconv.conv2d(x, pointwise, dilation=huge, layout="NHWC"), same)
+
+
 def test_an_image_of_long_rows(isa, threads):
     """More than 4 MiB, which comes from memory, and rows of more than a page."""
     rng = np.random.default_rng(0)

@@ -141,6 +141,16 @@ def test_windows_that_see_padding_alone():
     assert_same_bits(got, np.zeros((2, 1, 1, 5)))
 
 
+@pytest.mark.parametrize("groups", [1, 16])
+def test_huge_steps(groups, isa):
+    rng = np.random.default_rng(0)
+    x, w = fill(rng, (2, 16, 4, 5), "float32"), fill(rng, (16, 16 // groups, 3, 3), "float32")
+    grad_y, huge = fill(rng, (2, 16, 1, 1), "float32"), 2**62
+    got = grad.conv2d_backward(grad_y, x, w, stride=huge, groups=groups)
+    for one, expected in zip(got, grad.conv2d_backward(grad_y, x, w, stride=9, groups=groups), strict=True):
+        assert_same_bits(one, expected)
+
+
 def test_only_what_is_asked_for():
     x, w = np.ones((1, 1, 4)), np.ones((1, 1, 2))
     assert [a is None for a in grad.conv1d_backward(np.ones((1, 1, 3)), x, w, needs=(False, True, False))] == [1, 0, 1]

@@ -178,6 +178,18 @@ def test_huge_steps_with_a_single_pixel_or_tap(huge, isa):
     assert_same_bits(fastconv.conv_transpose2d(x, w, dilation=huge), fastconv.conv_transpose2d(x, w))
 
 
+@pytest.mark.parametrize("channels", [3, 16, 24])
+@pytest.mark.parametrize("huge", [2**31, 2**62])
+def test_huge_steps_with_channels_last(huge, channels, isa):
+    rng = np.random.default_rng(0)
+    x, w = fill(rng, (1, 1, 1, channels), "float32"), fill(rng, (channels, channels, 3, 3), "float32")
+    expected = fastconv.conv_transpose2d(x, w, layout="NHWC")
+    assert_same_bits(fastconv.conv_transpose2d(x, w, stride=huge, layout="NHWC"), expected)
+    depthwise = fill(rng, (channels, 1, 3, 3), "float32")
+    expected = fastconv.conv_transpose2d(x, depthwise, groups=channels, layout="NHWC")
+    assert_same_bits(fastconv.conv_transpose2d(x, depthwise, stride=huge, groups=channels, layout="NHWC"), expected)
+
+
 # ---- arguments -------------------------------------------------------------------------------------------------------
 
 

@@ -92,6 +92,11 @@ cdef Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
     return a // b + (a % b != 0)
 
 
+cdef Py_ssize_t taken_step(Py_ssize_t step, Py_ssize_t count, Py_ssize_t size) noexcept nogil:
+    """A step that no second position takes may be huge, and its bytes wrap: one past all entries does as well."""
+    return step if count > 1 else min(step, size + FC_MAX_WAYS)
+
+
 cdef class Cut:
     """How an operator's rows and sums are cut for one instruction set and dtype: what all its engines share."""
 
@@ -330,6 +335,8 @@ cdef class Cut:
             job.image.origin[axis] = origin[axis]
             job.out[axis] = y_shape[2 + axis]
             job.grid[axis] = job.image.grid[axis] = ceil_div(job.out[axis], job.out_step[axis])
+            job.image.step[axis] = taken_step(job.image.step[axis], job.grid[axis], job.image.size[axis])
+            job.out_step[axis] = taken_step(job.out_step[axis], job.grid[axis], job.out[axis])
             job.pixels *= job.grid[axis]
         job.aside = job.n_phases > 1 or not self.phases.complete or job.last & WRITES_LAST != 0
         job.streams = goes_past_caches(size_of(x_shape) * job.itemsize, size_of(y_shape) * job.itemsize)

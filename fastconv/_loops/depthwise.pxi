@@ -171,6 +171,7 @@ cdef class Depthwise(Runner):
                   origin) except -1:
         """Sizes of input and output, and the columns whose taps are all inside."""
         job.height, job.width, job.out_h, job.out_w = height, width, out_h, out_w
+        job.step_h, job.step_w = taken_step(job.step_h, out_h, height), taken_step(job.step_w, out_w, width)
         job.origin_h, job.origin_w = origin[1] + job.low_h, origin[2] + job.low_w
         job.inner = min(out_w, ceil_div(max(0, -job.origin_w), job.step_w))
         job.inner_end = max(job.inner, min(out_w, ceil_div(max(0, width - job.span_w - job.origin_w), job.step_w)))

@@ -80,9 +80,11 @@ cdef class DepthwisePhases:
         cdef Py_ssize_t products = x_shape[0] * y_shape[1] * y_shape[3] * y_shape[4] * self.taps
         cdef const fc_isa *table = fc_isa_table(current_isa)
         job.kernels, job.movers, job.phases = &table.f32, &table.bytes, len(self.parts)
-        job.step_h, job.step_w, job.residue = self.step_h, self.step_w, self.residue.at
+        job.residue = self.residue.at
         job.height, job.row = y_shape[3], y_shape[4] * y_shape[1]
-        job.grid = ceil_div(job.height, job.step_h)
+        job.grid = ceil_div(job.height, self.step_h)
+        job.step_h = taken_step(self.step_h, job.grid, job.height)
+        job.step_w = taken_step(self.step_w, ceil_div(y_shape[4], self.step_w), y_shape[4])
         job.threads = max(1, min(threads, FC_MAX_THREADS, 1 + products // SERIAL_PRODUCTS))
         wanted = 2 * job.threads if job.threads > 1 else 1
         job.rows = PHASES_BYTES // max(1, job.step_h * job.row * <Py_ssize_t>sizeof(float))
@@ -92,7 +94,7 @@ cdef class DepthwisePhases:
         job.bands = ceil_div(job.grid, job.rows) if job.row else 0
         job.items = x_shape[0] * job.bands
         job.threads = min(job.threads, max(1, job.items))
-        band = job.rows * self.step_h * job.row
+        band = job.rows * job.step_h * job.row
         job.streams = (goes_past_caches(math.prod(x_shape) * size, math.prod(y_shape) * size)
                        and band * size <= MOST_BUILT)
         job.lists = ceil_div(4 * self.taps * (MOST_ENDS + 1), 16) * 16
@@ -108,13 +110,13 @@ cdef class DepthwisePhases:
             part, phase = self.parts[i], job.phase + i
             phase[0] = part.template
             h, w = job.residue[2 * i], job.residue[2 * i + 1]
-            part._aim(phase, x_shape[3], x_shape[4], ceil_div(max(0, job.height - h), self.step_h),
-                      ceil_div(max(0, y_shape[4] - w), self.step_w), origin)
+            part._aim(phase, x_shape[3], x_shape[4], ceil_div(max(0, job.height - h), job.step_h),
+                      ceil_div(max(0, y_shape[4] - w), job.step_w), origin)
             if phase.out_w - (phase.inner_end - phase.inner) > MOST_ENDS:
                 raise ValueError(f"a phase must have at most {MOST_ENDS} columns at its ends, got {phase.out_w} in all")
             phase.x, phase.x_image = <const float *>x.buf, x.strides[0] // size
             phase.x_row, phase.x_column = x.strides[3] // size, x.strides[4] // size
-            phase.y_row, phase.y_column = self.step_h * job.row, self.step_w * channels
+            phase.y_row, phase.y_column = job.step_h * job.row, job.step_w * channels
             phase.end.given, phase.streamed = 0, 0
         return 0
 

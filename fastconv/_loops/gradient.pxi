@@ -40,7 +40,10 @@ def kernel_sums(small, large, sums, step, dilation, lo, Py_ssize_t groups, Py_ss
     job.kernels = &isa.f32 if job.itemsize == 4 else &isa.f64
     job.outputs, job.channels = small.shape[1] // groups, large.shape[1] // groups
     job.q[:], job.x[:], job.kernel[:] = small.shape[2:], large.shape[2:], sums.shape[1:4]
-    job.step[:], job.dilation[:], job.lo[:] = step, dilation, lo
+    job.lo[:] = lo
+    for n in range(3):
+        job.step[n] = taken_step(step[n], job.q[n], job.x[n])
+        job.dilation[n] = taken_step(dilation[n], job.kernel[n], job.x[n])
     job.taps = job.kernel[0] * job.kernel[1] * job.kernel[2]
     job.q_size, job.x_size = job.q[0] * job.q[1] * job.q[2], job.x[0] * job.x[1] * job.x[2]
     job.panels = ceil_div(job.outputs, job.kernels.rows)

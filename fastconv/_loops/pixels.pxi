@@ -113,6 +113,8 @@ cdef class Pixels(Runner):
     cdef int _cut_work(self, PixelJob *job, Py_ssize_t threads) except -1:
         """Items: a range of panels of outputs, for a piece of some output rows."""
         cdef Py_ssize_t products = job.images * job.out_h * job.out_w * job.y_pixel * job.packed.products, wanted
+        job.step_h = taken_step(job.step_h, job.out_h, job.height)
+        job.step_w = taken_step(job.step_w, job.out_w, job.width_in)
         job.in_place = (job.origin_h >= 0 and job.origin_w >= 0
                         and job.origin_h + (job.out_h - 1) * job.step_h + job.span_h < job.height
                         and job.origin_w + (job.out_w - 1) * job.step_w + job.span_w < job.width_in)
