@@ -13,7 +13,7 @@ from math import gcd, inf, prod
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ._tiles import NEAR_WEIGHTS, POINTS, Tiles, streamed
+from ._tiles import NEAR_WEIGHTS, POINTS, Rates, Tiles, rates_of, streamed
 from .geometry import Convolution, TransposedConvolution, lift
 
 if TYPE_CHECKING:
@@ -220,7 +220,8 @@ def _choose(
         return Choice("depthwise phases", why="channels lie last")
     if max(size) > MAX_SPAN:
         return Choice("direct", why="the kernel spans more than any image")
-    kinds = [tiles for tiles in (Tiles(operator, width) for width in widths) if tiles.exist()]
+    rates = rates_of(widths)
+    kinds = [tiles for tiles in (Tiles(operator, width, rates) for width in widths) if tiles.exist()]
     if not kinds:
         if waves < inf:
             return Choice("fourier", (rows,), why="the kernel is large, the channels are few")
@@ -228,7 +229,7 @@ def _choose(
     grid = _grid(operator, size, kinds[0].out_step)
     if grid[0] > 1:
         return Choice("direct", why="tiles have two axes")
-    direct = _direct_cost(operator, kinds[0].axes, grid, size, lanes)
+    direct = _direct_cost(operator, kinds[0].axes, grid, size, lanes, rates)
     weights = prod(operator.core_channels) * operator.groups * prod(operator.kernel) if once else 0
     direct += weights * PACKED_WEIGHT[weights > NEAR_WEIGHTS]
     two = _reads_two_pixels(operator, size)
@@ -362,26 +363,29 @@ def _direct_cost(
     grid: tuple[int, ...],
     size: tuple[int, ...],
     lanes: int,
+    rates: Rates,
 ) -> float:
     """Return the multiply-adds of the taps that are computed, in whole vectors, and the gathering of their pixels."""
     outputs, inputs = operator.core_channels
     taps = [sum(len(taps) for _, taps in axis) for axis in axes[1:]]
-    live = _live_share(operator, grid[-len(size) :], size, 2 * lanes)
+    live, ranges = _live_share(operator, grid[-len(size) :], size, 2 * lanes)
     pixels = -(-prod(grid) // lanes) * lanes
-    work = pixels * live * (outputs / DIRECT_SHARE + PACKED) + outputs * streamed(inputs * outputs * prod(taps))
+    read = ranges * streamed(inputs * outputs * prod(taps), rates)
+    work = pixels * live * (outputs / DIRECT_SHARE + PACKED) + outputs * read
     return operator.groups * inputs * prod(taps) * work
 
 
 def _live_share(
     operator: Convolution | TransposedConvolution, grid: tuple[int, ...], size: tuple[int, ...], columns: int
-) -> float:
+) -> tuple[float, int]:
     """Return how many of a convolution's taps are computed; a transposed one has few that only read padding.
 
+    The second number is how often all weights are read: for each range of columns.
     A tap is left out of a tile none of whose pixels it has an input for. Columns that see different taps have tiles of
     their own if these are large enough, as in `Cut._cut_columns`, and each tile has as many rows as fill its columns.
     """
     if max(operator.dilation) == 1 or operator.padding_mode != "zeros":
-        return 1.0
+        return 1.0, 1
     _, origin = operator.output(size, None)
     runs = []  # of each axis the positions that each tap has an input for
     for i, o, k, d, first in zip(size, grid, operator.kernel, operator.dilation, origin, strict=True):
@@ -395,7 +399,7 @@ def _live_share(
     if 8 * share >= 7 or dead < DEAD_PRODUCTS or narrowest < columns:
         share, ranges = _share(runs[-1], grid[-1], columns), 1
     rows = max(1.0, columns * ranges / grid[-1])
-    return share * prod(_share(axis, o, rows) for axis, o in zip(runs[:-1], grid[:-1], strict=True))
+    return share * prod(_share(axis, o, rows) for axis, o in zip(runs[:-1], grid[:-1], strict=True)), ranges
 
 
 def _share(runs: list[tuple[int, int]], size: int, together: float = 1) -> float:

@@ -122,6 +122,7 @@ cdef enum:
 
 cdef int current_isa = 0
 cdef tuple current_widths = ()  # asked once: in a virtual machine, CPUID takes 20 us
+cdef bint near_l3 = fc_amd_l3_bytes() > 0
 
 
 def compiled_isas():
@@ -147,6 +148,11 @@ def lanes():
 def widths():
     """The same, and where they take half the time those of a vector of half the width: of the set before."""
     return current_widths
+
+
+def has_near_l3():
+    """Do few cores share their own L3, as AMD's do? A server of Intel's has a mesh, a third as fast for one core."""
+    return near_l3
 
 
 def use_isa(name):

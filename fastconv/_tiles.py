@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from itertools import chain
 from math import gcd, prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from . import _core
 
 if TYPE_CHECKING:
     from .geometry import Convolution, TransposedConvolution
@@ -20,14 +22,32 @@ POINTS = (4, 5, 6, 7, 8)
 LEAST_TAPS = {8: 3}
 HANDICAP = {8: 1.05}  # the last digit is worth something
 
-# Multiply-adds in the time of taking one point of one channel of a tile in or out, with taps on one axis and on two.
-TRANSFORMED = {1: 19, 2: 25}
-STREAMED = 5, 10  # the same to read one weight from L3, or memory: once for all pixels, or once per MANY_TILES tiles
 NEAR_WEIGHTS = 4 << 20  # floats that stay in L3 between two readings
 MANY_TILES = 64
 SEGMENT_PIXELS = 256
-STARTED = 100_000  # what a call of tiles takes before the first, 2 us
 LEAST_TILES = 5  # fewer rows in a product leave multiply-adds waiting for one another
+
+
+class Rates(NamedTuple):
+    """Multiply-adds in the time of other work.
+
+    transformed : taking one point of one channel of a tile in or out, with taps on one axis and on two
+    streamed : reading one weight from L3, or memory: once for all pixels, or once per MANY_TILES tiles
+    started : what a call of tiles takes before the first, 2 us
+    """
+
+    transformed: tuple[int, int]
+    streamed: tuple[int, int]
+    started: int
+
+
+RATES = Rates((19, 25), (5, 10), 100_000)
+FAR_RATES = Rates((25, 25), (8, 15), 160_000)  # twice the multiply-adds beside slower caches: Intel's with AVX-512
+
+
+def rates_of(widths: tuple[int, ...]) -> Rates:
+    """Return the rates of this CPU with vectors of such lanes, of which the second take half the time of the first."""
+    return FAR_RATES if widths == (16,) and not _core.has_near_l3() else RATES
 
 
 class Tiles:
@@ -36,10 +56,11 @@ class Tiles:
     windows : of each product, its neighbouring taps on d, h and w. An axis has one product for all phases that read
         the same places, and one for each residue of the stride.
     lanes : of a float32 vector of the instruction set
+    rates : what other work costs
     """
 
-    def __init__(self, operator: Convolution | TransposedConvolution, lanes: int) -> None:
-        self.operator, self.lanes = operator, lanes
+    def __init__(self, operator: Convolution | TransposedConvolution, lanes: int, rates: Rates = RATES) -> None:
+        self.operator, self.lanes, self.rates = operator, lanes, rates
         self.axes, self.in_step, self.out_step = operator.phases()
         read = [{tuple(offset for _, offset in taps) for _, taps in axis} for axis in self.axes]
         self.windows = tuple(
@@ -85,11 +106,11 @@ class Tiles:
         live, products = self._live_points(points, grid)
         streams = -(-tiles // MANY_TILES)
         weights = live * inputs * self._rows() // self.products
-        multiplied = weights * (max(products / live, LEAST_TILES) + streamed(weights) * streams)
+        multiplied = weights * (max(products / live, LEAST_TILES) + streamed(weights, self.rates) * streams)
         packed = -(-inputs // lanes) * lanes * self.sources
-        point = TRANSFORMED[sum(taps > 1 for taps in self.taps[1:])]
+        point = self.rates.transformed[min(self.taps[1:]) > 1]
         transformed = point * tiles * self._area(points) * (packed + self._rows())
-        return self.operator.groups * (multiplied + transformed) * HANDICAP.get(points, 1) + STARTED
+        return self.operator.groups * (multiplied + transformed) * HANDICAP.get(points, 1) + self.rates.started
 
     def weights(self, points: int) -> int:
         """Return how many numbers the transformed weights are."""
@@ -141,5 +162,5 @@ class Tiles:
         return -(-outputs // self.lanes) * self.lanes * self.products
 
 
-def streamed(weights: int) -> int:
-    return STREAMED[weights > NEAR_WEIGHTS]
+def streamed(weights: int, rates: Rates) -> int:
+    return rates.streamed[weights > NEAR_WEIGHTS]
