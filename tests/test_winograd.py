@@ -438,17 +438,18 @@ def test_vectors_of_half_the_width_where_the_others_leave_lanes_empty(channels, 
 @pytest.mark.parametrize(
     ("layer", "size", "near", "far"),
     [
-        (fastconv.Conv1d(np.ones((64, 32, 2), np.float32)), (16000,), "winograd", "direct"),
-        (fastconv.ConvTranspose2d(np.ones((512, 256, 3, 3), np.float32), stride=2), (8, 8), "winograd", "direct"),
-        (fastconv.Conv2d(np.ones((128, 128, 3, 3), np.float32)), (56, 56), "winograd", "winograd"),
-        (fastconv.Conv2d(np.ones((16, 24, 3, 3), np.float32), stride=2), (28, 28), "direct", "direct"),
+        (lambda w: fastconv.Conv1d(w(64, 32, 2)), (16000,), "winograd", "direct"),
+        (lambda w: fastconv.ConvTranspose2d(w(512, 256, 3, 3), stride=2), (8, 8), "winograd", "direct"),
+        (lambda w: fastconv.Conv2d(w(128, 128, 3, 3)), (56, 56), "winograd", "winograd"),
+        (lambda w: fastconv.Conv2d(w(16, 24, 3, 3), stride=2), (28, 28), "direct", "direct"),
     ],
 )
 def test_tiles_where_l3_is_near_or_far(layer, size, near, far, monkeypatch):
     """A row of many tiles of few channels, and many weights for few tiles, cost more where caches are slower."""
+    operator = layer(lambda *shape: np.ones(shape, np.float32))._form.operator
     for is_near, expected in (True, near), (False, far):
         monkeypatch.setattr(_core, "has_near_l3", lambda is_near=is_near: is_near)
-        choice = choose.__wrapped__(layer._form.operator, size, np.dtype("float32"), "auto", (16,))
+        choice = choose.__wrapped__(operator, size, np.dtype("float32"), "auto", (16,))
         assert choice.engine == expected
 
 
