@@ -39,20 +39,38 @@ FC_INLINE void FC_UNIT(permute_tile)(const int loads, const int stores, const in
         }
 }
 
-/* One store of any number of loads. */
+/* One store of any number of loads, for some groups: each waits for its own last mask alone. */
+FC_INLINE void FC_UNIT(permute_loads)(fc_index loads, const int groups, unsigned char *to, const void *const *from,
+                                      fc_index from_at, const fc_index *places, const unsigned char *masks,
+                                      const fc_permutation *plan) {
+    const unsigned char *read = (const unsigned char *)from[places[0]] + places[1] + from_at;
+    u_t out[4], mask = u_load(masks);
+    FC_UNROLL
+    for (int g = 0; g < groups; g++) out[g] = u_pick(u_load(read + g * plan->from_step), mask);
+    for (fc_index i = 1; i < loads; i++) {
+        read = (const unsigned char *)from[places[2 * i]] + places[2 * i + 1] + from_at;
+        mask = u_load(masks + U_UNIT * i);
+        FC_UNROLL
+        for (int g = 0; g < groups; g++) out[g] = u_put(out[g], u_load(read + g * plan->from_step), mask);
+    }
+    FC_UNROLL
+    for (int g = 0; g < groups; g++) u_store(to + g * plan->to_step, out[g]);
+}
+
 static void FC_UNIT(permute_many)(fc_index loads, void *const *to, const void *const *from, const fc_index *places,
                                   const unsigned char *masks, fc_index groups, const fc_permutation *plan) {
-    for (fc_index g = 0; g < groups; g++)
+    unsigned char *first = (unsigned char *)to[places[2 * loads]] + places[2 * loads + 1];
+    for (fc_index g = 0, n; g < groups; g += n) {
+        n = g + 4 <= groups ? 4 : 1;
         for (fc_index b = 0; b < plan->blocks; b++) {
-            const fc_index at = g * plan->from_step + b * plan->from_block;
-            u_t out = u_pick(u_load((const unsigned char *)from[places[0]] + at + places[1]), u_load(masks));
-            for (fc_index i = 1; i < loads; i++)
-                out = u_put(out, u_load((const unsigned char *)from[places[2 * i]] + at + places[2 * i + 1]),
-                            u_load(masks + U_UNIT * i));
-            u_store((unsigned char *)to[places[2 * loads]] + places[2 * loads + 1] + g * plan->to_step +
-                        b * plan->to_block,
-                    out);
+            unsigned char *at = first + g * plan->to_step + b * plan->to_block;
+            const fc_index from_at = g * plan->from_step + b * plan->from_block;
+            if (n == 4)
+                FC_UNIT(permute_loads)(loads, 4, at, from, from_at, places, masks, plan);
+            else
+                FC_UNIT(permute_loads)(loads, 1, at, from, from_at, places, masks, plan);
         }
+    }
 }
 
 static void FC_UNIT(permute_groups)(void *const *to, const void *const *from, fc_index groups,
