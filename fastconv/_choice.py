@@ -31,8 +31,7 @@ NARROW_TIME = 1.15  # of vectors of half the width, where both leave no lane emp
 # Multiply-adds that other work costs as much time as:
 PACKED = 10  # to gather one pixel for one product of the direct algorithm
 PACKED_WEIGHT = 45, 100  # to pack one weight for one call, within L3 or beyond
-TURNED_WEIGHT = 25, 70  # the same to fetch one for tiles, ...
-MADE_WEIGHT = 10  # ... and to make one of theirs, where it is used at once
+TURNED_WEIGHT = 25, 70  # the same to fetch one for tiles
 DIRECT_SHARE = 0.88  # of the peak that the direct product reaches
 DEAD_PRODUCTS = 128  # of an output, that are worth tiles of their own: see _loops/cut.pxi
 
@@ -255,7 +254,7 @@ def _best_tile(tiles: Tiles, grid: tuple[int, ...], two: bool, weights: int, tim
     costs = {points: tiles.cost(points, grid) * time for points in fitting}
     if weights:
         turned = weights * TURNED_WEIGHT[weights > NEAR_WEIGHTS]
-        costs = {n: cost + turned + MADE_WEIGHT * tiles.weights(n) for n, cost in costs.items()}
+        costs = {n: cost + turned + tiles.rates.made * tiles.weights(n) for n, cost in costs.items()}
     points = min(costs, key=costs.__getitem__)
     return costs[points], points, tiles
 

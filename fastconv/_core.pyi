@@ -75,17 +75,15 @@ class Call:
 
 def common_dtype(x: object, weight: object, bias: object, about: tuple[object, ...]) -> np.dtype[Any] | None: ...
 
-class Winograd:
+class TileCut:
     phases: Phases
     isa: str
-    dtype: str
     algorithm: str
-    finite: bool
+    last: int
+    weight_bytes: int
     def __init__(
         self,
         phases: Phases,
-        weight: NDArray[Any],
-        bias: NDArray[Any] | None,
         groups: int,
         out_channels: int,
         in_channels: int,
@@ -93,8 +91,20 @@ class Winograd:
         bias_strides: Sequence[int],
         tile: tuple[int, ...],
         narrow: bool = False,
+    ) -> None: ...
+
+class Winograd:
+    cut: TileCut
+    last: int
+    finite: bool
+    def __init__(
+        self,
+        cut: TileCut,
+        weight: NDArray[Any],
+        bias: NDArray[Any] | None,
         threads: int = 1,
         once: bool = False,
+        late: int = 0,
     ) -> None: ...
     def run(
         self, x: NDArray[Any], y: NDArray[Any], origin: Sequence[int], threads: int, last: int = 0

@@ -8,7 +8,7 @@ matrix product, for which the pixels are fetched once.
 
     Phases    where outputs read: offsets and groups; independent of weights and of the image
     Cut       Phases, and how rows and sums are cut for an instruction set and a dtype: what engines share
-    Engine    a Cut and packed weights: what a layer keeps
+    Engine    a Cut and packed weights: what a layer keeps; of tiles, a TileCut and a Winograd
     Job       one call: pointers, sizes, and how the work is cut into items that threads take
 
 The loops lie beside this file, one family each, in _loops/*.pxi; they are compiled as one module. The whole picture is
@@ -109,7 +109,6 @@ cdef enum:
     ASIDE_BYTES = 2 << 20       # of outputs of all panels, before they are stored
     COLLECTED_WEIGHTS = 16 << 20    # bytes of tiles' weights up to which that is done: more come from memory each time
     MOST_POINTS = 64            # of a tile
-    BLOCKS_OF_ONCE = 4          # weights for one call are transformed by each item, if so few ask for the same ones
     WEIGHT_BYTES = 256 << 10    # so much of them at a time stays in L2
     SEGMENT_PIXELS = 256        # of a row of tiles that are transformed together: docs/performance.md
     STACK_BYTES = 64 << 10      # workspace that needs no malloc: a panel of floats. A call of a few us notices
@@ -224,6 +223,7 @@ include "_loops/last.pxi"
 include "_loops/finish.pxi"
 include "_loops/filter.pxi"
 include "_loops/store.pxi"
+include "_loops/tile_cut.pxi"
 include "_loops/winograd.pxi"
 include "_loops/tile_weights.pxi"
 include "_loops/tiles.pxi"

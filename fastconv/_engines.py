@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SHARE_BYTES = 8 << 20  # of weights that are packed at a time for one call; two shares at least are worth it
 SHARE_ROWS = 128  # rows of a product in a share at least: its pixels are packed again for each
+FAR_WEIGHTS, MANY_WEIGHTS = 1 << 20, 8 << 20  # bytes of tiles that leave L2 before they are used; and a larger one
+MOST_ITEMS = 4  # that each transform all weights of one call
 BAND_BYTES = 1 << 20  # of an output that are made as planes before they are turned to pixels
 READS_LAST, WRITES_LAST = 1, 2  # of the core: which arrays of a call have their channels last
 TO_LAST, TO_FIRST = (0, 2, 3, 4, 1), (0, 4, 1, 2, 3)  # the axes of their views: np.moveaxis takes 6 us
@@ -73,6 +75,15 @@ def cut_of(operator: Convolution | TransposedConvolution, itemsize: int, isa: st
     return _core.Cut(phases, operator.groups, outputs, inputs, strides, bias_strides, itemsize)
 
 
+@lru_cache(maxsize=256)
+def tiles_of(
+    operator: Convolution | TransposedConvolution, isa: str, tile: tuple[int, ...], narrow: bool
+) -> _core.TileCut:
+    """Return the same for tiles of so many points on h and w, in vectors of half the width if `narrow`."""
+    phases, outputs, inputs, strides, bias_strides = _terms(operator)
+    return _core.TileCut(phases, operator.groups, outputs, inputs, strides, bias_strides, tile, narrow)
+
+
 def direct(
     operator: Convolution | TransposedConvolution,
     weight: NDArray[Any],
@@ -92,9 +103,18 @@ def winograd(
     narrow: bool,
     once: bool = False,
 ) -> _core.Winograd:
-    phases, outputs, inputs, strides, bias_strides = _terms(operator)
-    terms = phases, weight, bias, operator.groups, outputs, inputs, strides, bias_strides
-    return _core.Winograd(*terms, tile, narrow, get_num_threads(), once)
+    cut = tiles_of(operator, _core.isa(), tile, narrow)
+    return _core.Winograd(cut, weight, bias, get_num_threads(), once, _items_that_transform(cut) if once else 0)
+
+
+def _items_that_transform(cut: _core.TileCut) -> int:
+    """Return how many items of one call may each transform all weights, not to fetch them from far: 0 for few weights.
+
+    Where L3 is far, L2 has 2 MiB: there some more are as well made before.
+    """
+    if cut.weight_bytes < FAR_WEIGHTS:
+        return 0
+    return MOST_ITEMS if _core.has_near_l3() or cut.weight_bytes > MANY_WEIGHTS else 1
 
 
 def make(

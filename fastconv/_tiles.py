@@ -32,17 +32,22 @@ class Rates(NamedTuple):
     """Multiply-adds in the time of other work.
 
     transformed : taking one point of one channel of a tile in or out, with taps on one axis and on two
+    sources : how much longer it takes to take in the pixels of several sources, a stride apart
+    made : making one weight of tiles for one call, where it is used at once
     streamed : reading one weight from L3, or memory: once for all pixels, or once per MANY_TILES tiles
     started : what a call of tiles takes before the first, 2 us
     """
 
     transformed: tuple[int, int]
+    sources: float
+    made: int
     streamed: tuple[int, int]
     started: int
 
 
-RATES = Rates((19, 25), (5, 10), 100_000)
-FAR_RATES = Rates((25, 25), (8, 15), 160_000)  # twice the multiply-adds beside slower caches: Intel's with AVX-512
+RATES = Rates((19, 25), 1, 10, (5, 10), 100_000)
+# Twice the multiply-adds beside slower caches: Intel's with AVX-512.
+FAR_RATES = Rates((25, 25), 1.75, 15, (8, 15), 160_000)
 
 
 def rates_of(widths: tuple[int, ...]) -> Rates:
@@ -107,7 +112,7 @@ class Tiles:
         streams = -(-tiles // MANY_TILES)
         weights = live * inputs * self._rows() // self.products
         multiplied = weights * (max(products / live, LEAST_TILES) + streamed(weights, self.rates) * streams)
-        packed = -(-inputs // lanes) * lanes * self.sources
+        packed = -(-inputs // lanes) * lanes * self.sources * (self.rates.sources if self.sources > 1 else 1)
         point = self.rates.transformed[min(self.taps[1:]) > 1]
         transformed = point * tiles * self._area(points) * (packed + self._rows())
         return self.operator.groups * (multiplied + transformed) * HANDICAP.get(points, 1) + self.rates.started

@@ -80,7 +80,6 @@ __all__ = [
 ]
 
 ALGORITHMS = ("auto", "direct")
-FAR_WEIGHTS = 1 << 18  # numbers: transformed weights that leave L2 before they are used, if all of them are made first
 KNOWN_CALLS = 64  # shapes and dtypes whose direct calls a layer knows by heart: 2.2 us become 1.8 for the smallest
 
 
@@ -349,13 +348,13 @@ class _Layer:
 
         It learns only then whether all weights are finite. If not, it is done again, as a layer does it.
         """
-        operator, weights = self._form.operator, self._weight.size
+        operator = self._form.operator
         if choice.engine == "direct" and not self._form.last:
             shares = shares_of(operator, compute.itemsize, _core.isa())
             if shares:
                 numbers = flat(self._weight, compute), self._flat_bias(compute)
                 return InShares(shares, *numbers, partial(self._pack, compute, choice))
-        if choice.engine == "winograd" and weights // prod(operator.kernel) * prod(choice.tile) >= FAR_WEIGHTS:
+        if choice.engine == "winograd":
             numbers = flat(self._weight, compute), self._flat_bias(compute)
             engine = winograd(operator, *numbers, choice.tile, choice.narrow, once=True)
             return OrDirect(engine, partial(self._pack, compute, DIRECT))

@@ -34,7 +34,8 @@ def forget():
 @pytest.fixture(params=[4, 5, 6, 7, 8])
 def tile(request, monkeypatch):
     """Make functions transform their weights as they need them, in tiles of this size."""
-    monkeypatch.setattr(plan, "FAR_WEIGHTS", 0)
+    monkeypatch.setattr(_engines, "FAR_WEIGHTS", 0)
+    monkeypatch.setattr(_core, "has_near_l3", lambda: True)
 
     def choose(operator, size, compute, algorithm, widths, last=False, once=False):
         rows = (1, *operator.kernel)[-2]

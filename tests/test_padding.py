@@ -46,7 +46,7 @@ LAYERS = {
     "filter": ((2, 20, 7, 50), (20, 1, 3, 3), {"padding": ((2, 1), (0, 3)), "groups": 20}, "direct, strips"),
     "1-D": ((2, 6, 45), (9, 6, 3), {"padding": 7, "dilation": 7, "algorithm": "direct"}, "direct, panels"),
     "winograd": ((2, 24, 19, 37), (40, 24, 3, 3), {"padding": 1}, "winograd"),
-    "winograd, stride": ((1, 64, 37, 39), (64, 64, 3, 3), {"padding": 1, "stride": 2}, "winograd"),
+    "winograd, stride": ((1, 64, 37, 39), (64, 64, 4, 4), {"padding": 1, "stride": 2}, "winograd"),
     "winograd, wide padding": ((1, 32, 9, 12), (32, 32, 3, 3), {"padding": ((5, 3), (8, 1))}, "winograd"),
     "winograd, dilated": ((1, 64, 17, 21), (64, 64, 3, 3), {"padding": 4, "dilation": 4}, "winograd"),
     "winograd, 1-D": ((1, 64, 99), (64, 64, 3), {"padding": 8, "dilation": 8}, "winograd"),

@@ -464,7 +464,7 @@ def test_vectors_of_half_the_width_are_those_of_the_set_before(once, isa):  # wh
         engine = winograd(operator, w.reshape(-1), b, (6, 6), narrow, once=once)
         found.append(np.empty_like(x))
         assert engine.run(x, found[-1], (0, -1, -1), 2) == []
-        assert engine.isa == (before if narrow else name)
+        assert engine.cut.isa == (before if narrow else name)
     assert_same_bits(found[1], found[0])
     assert np.allclose(found[2], found[0], rtol=0, atol=1e-4)
 
