@@ -86,6 +86,7 @@ HALF_EMPTY, TURNED_PRODUCTS, LEAST_TURNED = 1.15, 100, 500_000
 # Products of a tap and pixel from which turning its channels takes longer than products that leave lanes empty.
 TURNED_PIXEL = 80
 MOST_DOTS = 64  # taps, each a run of its own: the core has room for the 256 of a block of the sum
+MOST_SUMS = 2  # outputs that are sums of channels in all lanes: with three, dots take as long
 DOTS_OF_A_PIXEL = 32  # channels of a 1x1 tap from which two vectors of outputs pay, too
 PADDED_ROWS = 1 << 20  # numbers: the most that the padded input rows of 64 outputs may have, where channels lie last
 
@@ -112,7 +113,7 @@ def choose(
     if choice.engine == "direct" and last and _sums_of_channels(operator, lanes, compute.itemsize):
         return choice._replace(engine="sums of channels")
     if choice.engine == "direct" and last and _dots_of_pixels(operator, lanes, compute.itemsize):
-        return choice._replace(engine="dots of pixels")
+        return choice._replace(engine=_dots_or_sums(operator, lanes * 4 // compute.itemsize))
     if choice.engine == "direct" and _rows_of_pixels(operator, lanes, last):
         if last:
             return choice._replace(engine="pixels")
@@ -168,6 +169,12 @@ def _dots_of_pixels(operator: Convolution | TransposedConvolution, lanes: int, i
     if prod(operator.kernel) == 1:
         return 16 * outputs <= lanes * itemsize or channels >= DOTS_OF_A_PIXEL
     return max(operator.stride) > 1 or operator.groups > 1
+
+
+def _dots_or_sums(operator: Convolution, lanes: int) -> str:
+    """Return how few outputs fill vectors: several with a few channels each, or one with channels alone."""
+    outputs, channels = operator.core_channels
+    return "sums of pixels" if outputs <= MOST_SUMS and channels % lanes == 0 else "dots of pixels"
 
 
 def _reads_few_ends(operator: Convolution) -> bool:

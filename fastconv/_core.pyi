@@ -120,7 +120,7 @@ class Pixels(Runner):
         bias: NDArray[Any] | None,
         threads: int = 1,
         once: bool = False,
-        dots: bool = False,
+        kind: int = 0,
     ) -> None: ...
     def describe(self, x_shape: Sequence[int], y_shape: Sequence[int], threads: int = 1) -> dict[str, Any]: ...
 

@@ -134,8 +134,8 @@ def make(
             return OrDirect(engine, packed)
     if choice.engine.endswith("pixels"):
         cut = cut_of(operator, weight.itemsize, _core.isa(), False)
-        dots = choice.engine.startswith("dots")
-        pixels = _core.Pixels(cut, weight, bias, get_num_threads(), once, dots)
+        kind = ("products", "dots", "sums").index(choice.engine.split(" of ")[0]) if " of " in choice.engine else 0
+        pixels = _core.Pixels(cut, weight, bias, get_num_threads(), once, kind)
         return _Turned(pixels) if choice.engine.startswith("turned") else pixels
     if choice.engine == "depthwise phases":
         engine = _depthwise_phases(operator, weight, bias)

@@ -55,6 +55,10 @@ ROADS = {
         (3, 29, 31, 64),
         lambda w: fastconv.Conv2d(w(3, 64, 1, 1), w(3), layout="NHWC", activation="sigmoid"),
     ),
+    "last, sums": (
+        (3, 29, 31, 64),
+        lambda w: fastconv.Conv2d(w(1, 64, 1, 1), w(1), layout="NHWC", activation="sigmoid"),
+    ),
     "last, 1x1": ((3, 29, 31, 64), lambda w: fastconv.Conv2d(w(80, 64, 1, 1), w(80), layout="NHWC")),
     "last, strided": (
         (3, 40, 41, 70),

@@ -57,6 +57,7 @@ SIGNATURES = {
     "pack_strip": (None, POINTER, INDEX, INDEX, POINTER, INDEX, INDEX, INDEX, INDEX, INDEX, INDEX),
     "filter": (None, POINTER, POINTER, POINTER, POINTER),
     "gemm": (None, INDEX, INDEX, POINTER, POINTER, INDEX, POINTER, POINTER, POINTER, INDEX, POINTER),
+    "pixel_sums": (None, INDEX, INDEX, POINTER, INDEX, POINTER, INDEX, POINTER, POINTER, INDEX, POINTER),
     "pixel_dots": (None, INDEX, INDEX, POINTER, INDEX, POINTER, INDEX, POINTER, POINTER, INDEX, POINTER),
     "pixel_product": (None, INDEX, INDEX, POINTER, INDEX, POINTER, INDEX, POINTER, POINTER, INDEX, POINTER),
     "fft": (INT, POINTER, POINTER, INDEX, INDEX, INDEX, POINTER, INT),
@@ -224,8 +225,12 @@ def test_gemm_has_the_same_bits_in_any_tile(kernel, guard, rng):
 def pixel_product(kernel, guard, pixels, step, runs, weights, bias, before, gap=0):
     """c from a row of numbers that the tile's rows read `step` apart, and weights[k', n]."""
     rows, columns = (len(pixels) - max(first + count for first, count in runs)) // step + 1, weights.shape[1]
-    together = 16 // kernel.dtype.itemsize if "dots" in kernel.name else 1  # products of an output side by side
-    part = kernel.lanes // together if together > 1 else kernel.part
+    together, part = 1, kernel.part  # products of an output side by side, and outputs
+    if "dots" in kernel.name:
+        together = 16 // kernel.dtype.itemsize
+        part = kernel.lanes // together
+    elif "sums" in kernel.name:
+        together, part = kernel.lanes, 1
     width = -(-columns // part) * part
     b = np.full((len(weights) // together, width, together), np.nan, kernel.dtype)
     b[:, :columns] = weights.reshape(-1, together, columns).transpose(0, 2, 1)
@@ -270,6 +275,22 @@ def test_pixel_product(kernel, guard, rng, runs):
 def test_pixel_dots(kernel, guard, rng, runs):
     """All outputs that two vectors have room for."""
     check_pixel_products(kernel, guard, rng, runs, range(1, 2 * kernel.lanes * kernel.dtype.itemsize // 16 + 1))
+
+
+@every("pixel_sums")
+@pytest.mark.parametrize("vectors", [[(0, 1)], [(3, 5)], [(0, 1), (20, 3), (90, 1)]], ids=str)
+def test_pixel_sums(kernel, guard, rng, vectors):
+    """Rows that fill no vector with their sums, one, and some; stored side by side, and apart."""
+    runs = [(first, count * kernel.lanes) for first, count in vectors]
+    live, reach = live_rows(runs), max(first + count for first, count in runs)
+    heights = {1, 2, kernel.lanes - 1, kernel.lanes, kernel.lanes + 1, 5 * kernel.lanes // 2}
+    for rows, step, columns, gap in product(heights, (kernel.lanes, 300), (1, 2), (0, 3)):
+        pixels = np.full((rows - 1) * step + reach, np.nan, kernel.dtype)
+        seen = np.arange(rows)[:, None] * step + live
+        pixels[seen] = whole_numbers(rng, seen.shape, kernel.dtype)
+        weights, bias = (whole_numbers(rng, shape, kernel.dtype) for shape in ((len(live), columns), columns))
+        got = pixel_product(kernel, guard, pixels, step, runs, weights, bias, None, gap)
+        assert_same_bits(got, (pixels[seen].astype(float) @ weights + bias).astype(kernel.dtype))
 
 
 @every("pixel_product")

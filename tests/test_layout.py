@@ -50,11 +50,20 @@ LAYERS = {
     "dots, strided": ("conv", (2, 12, 9, 31), (2, 12, 3, 3), {"padding": ((0, 2), (3, 1)), "stride": (1, 2)}),
     "dots, groups, reflected": (
         "conv",
-        (1, 24, 9, 14),
-        (6, 8, 3, 3),
+        (1, 36, 9, 14),
+        (6, 12, 3, 3),
         {"padding": 2, "groups": 3, "padding_mode": "reflect", "algorithm": "direct"},
     ),
     "dots, 1-D": ("conv", (2, 60, 65), (2, 60, 5), {"padding": ((1, 4),), "stride": 3}),
+    "sums, 1x1": ("conv", (2, 64, 7, 9), (1, 64, 1, 1), {}),
+    "sums, strided": ("conv", (2, 16, 9, 31), (2, 16, 3, 3), {"padding": ((0, 2), (3, 1)), "stride": (1, 2)}),
+    "sums, groups, reflected": (
+        "conv",
+        (1, 48, 9, 14),
+        (3, 16, 3, 3),
+        {"padding": 2, "groups": 3, "padding_mode": "reflect", "algorithm": "direct"},
+    ),
+    "sums, 1-D": ("conv", (2, 32, 65), (2, 32, 5), {"padding": ((1, 4),), "stride": 3}),
     "1x1, strided": ("conv", (2, 33, 17, 19), (40, 33, 1, 1), {"stride": 2, "padding": 1}),
     "panels, dilated": ("conv", (1, 24, 9, 9), (8, 24, 3, 3), {"padding": 8, "dilation": 8, "algorithm": "direct"}),
     "panels, reflected": (
@@ -180,7 +189,7 @@ def test_channels_last_is_the_same_convolution(name, isa, threads):
     if algorithms[0] == algorithms[1] or algorithms[1].endswith("pixels"):
         np.testing.assert_array_equal(got, to_last(want))
     else:  # depthwise with long rows, which filters planes, or in phases, or dots, whose sums have another order
-        assert "lanes of " in algorithms[1] or algorithms[1].endswith("dots")
+        assert "lanes of " in algorithms[1] or algorithms[1].endswith(("dots", "sums"))
         np.testing.assert_allclose(got, to_last(want), rtol=1e-5, atol=1e-5)
     # A view of planes, parts of images with more channels and columns, one image alone, and into a given array.
     np.testing.assert_array_equal(last(np.moveaxis(x, 1, -1)), got)
@@ -242,13 +251,13 @@ def test_a_nan_stays_where_it_is(name, isa):
     np.testing.assert_array_equal(make(layout=LAST[axes])(to_last(x)), to_last(make()(x)))
 
 
-@pytest.mark.parametrize("name", ["dots, 1x1", "dots, strided", "dots, groups, reflected", "dots, 1-D"])
-def test_dots(name, isa):
+@pytest.mark.parametrize("name", [name for name in LAYERS if name.startswith(("dots, ", "sums, "))])
+def test_dots_and_sums(name, isa):
     """What is far from finite stays in its own output, and float64 has its own lanes."""
     make, axes, x = operators(name)
     last = make(layout=LAST[axes])
-    # Three outputs are more than half of the baseline's vector.
-    assert last.describe(to_last(x).shape)["algorithm"].endswith("dots") == (isa != "baseline" or "1x1" not in name)
+    said = last.describe(to_last(x).shape)["algorithm"]
+    assert said.endswith(name[:4]) or isa == "baseline"  # of whose vector three outputs are more than half
     np.testing.assert_allclose(last(to_last(x.astype(float))), to_last(make()(x.astype(float))), rtol=1e-12, atol=1e-12)
     x[0, 0, 3:5], x[-1, 5, -1:] = np.nan, np.inf
     want = make()(x)

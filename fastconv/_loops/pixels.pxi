@@ -3,12 +3,17 @@
 The channels of neighbouring taps are one run of the image, in groups those of one tap, so that no pixel is packed,
 turned or gathered; outputs are stored as they lie. Where taps leave the image, its rows are copied with their padding
 around them, all channels at once. The blocks of the sum are those of the cut: the sums are those of direct.pxi, bit
-for bit. Not those of few outputs, of which a vector has several channels each, added up at last (`dots`).
+for bit. Not those of few outputs, of which a vector has several channels each (DOTS), or of one all lanes (SUMS), added
+up at last.
 """
 
 cdef enum:
     PIXELS_BYTES = 256 << 10    # of the padded rows of an item
     PIXELS_OF_ITEM = 448        # outputs: 32 tiles of 14
+    PRODUCTS = 0                # what the lanes of a vector are: outputs, ...
+    DOTS = 1                    # ... outputs with 16 bytes of channels each,
+    SUMS = 2                    # or channels
+    MOST_SUMS = 2               # outputs of a panel
 
 
 cdef struct PixelJob:
@@ -16,13 +21,13 @@ cdef struct PixelJob:
     const Packed *packed
     const Block *block                                      # how the sum is cut
     Py_ssize_t blocks
-    bint dots                                               # a few channels of each output in a vector: pixel_dots
+    int kind                                                # PRODUCTS, DOTS or SUMS
     Py_ssize_t itemsize, groups, channels, outputs          # channels and outputs per conv group
     Py_ssize_t x_pixel, y_pixel                             # those of all groups
     Py_ssize_t width, panels, padded                        # outputs of a panel, but for a group's last; and of a group
-    Py_ssize_t together                                     # channels of an output in a vector of dots: 16 bytes
+    Py_ssize_t together                                     # channels of an output in a vector of dots, or of sums
     const char *given                                       # weights as they are given, while they are packed
-    const char *weights             # [conv group][block][panel][product][output]; of dots: see pack_dots
+    const char *weights             # [conv group][block][panel][product][output]; of dots and sums: see pack_dots
     const char *bias                                        # [conv group][output]
     Py_ssize_t step_h, step_w, low_h, low_w, span_h, span_w
     int border
@@ -54,20 +59,24 @@ cdef class Pixels(Runner):
     cdef bint once                  # for one call
     cdef Block whole                # of the sum
 
-    def __cinit__(self, Cut cut, weight, bias, Py_ssize_t threads=1, bint once=False, bint dots=False):
+    def __cinit__(self, Cut cut, weight, bias, Py_ssize_t threads=1, bint once=False, int kind=PRODUCTS):
         cdef PixelJob *job = &self.template
         cdef const Job *direct = &cut.template
         cdef Lent lent = lend(weight, PyBUF_SIMPLE), lent_bias
         cdef Py_ssize_t size, lanes, part, g
         self.cut, self.last, self.pixels = cut, READS_LAST | WRITES_LAST, True
         job.kernels, job.packed, job.itemsize, job.border = direct.kernels, cut.packed, direct.itemsize, direct.border
-        job.block, job.blocks, job.dots, job.together = cut.packed.block, cut.packed.blocks, dots, 16 // job.itemsize
-        lanes, part = direct.kernels.lanes, direct.kernels.part
-        if dots:                    # a sum is not cut: its weights are few
+        job.block, job.blocks, job.kind = cut.packed.block, cut.packed.blocks, kind
+        lanes, part, job.width = direct.kernels.lanes, direct.kernels.part, 2 * direct.kernels.lanes
+        if kind != PRODUCTS:        # a sum is not cut: its weights are few
             self.whole = Block(0, direct.channels, 0, cut.packed.group.taps, 0)
-            job.block, job.blocks, lanes = &self.whole, 1, lanes // job.together
-            part = lanes
-        job.groups, job.channels, job.outputs, job.width = direct.groups, direct.channels, direct.outputs, 2 * lanes
+            job.block, job.blocks = &self.whole, 1
+        if kind == DOTS:
+            job.together = 16 // job.itemsize
+            part, job.width = lanes // job.together, 2 * lanes // job.together
+        elif kind == SUMS:
+            job.together, part, job.width = lanes, 1, MOST_SUMS
+        job.groups, job.channels, job.outputs = direct.groups, direct.channels, direct.outputs
         job.x_pixel, job.y_pixel = job.groups * job.channels, job.groups * job.outputs
         job.panels, job.padded = ceil_div(job.outputs, job.width), ceil_div(job.outputs, part) * part
         job.step_h, job.step_w = direct.image.step[1], direct.image.step[2]
@@ -86,7 +95,7 @@ cdef class Pixels(Runner):
         job.given = <const char *>lent.view.buf
         threads = max(1, min(threads, FC_MAX_THREADS, job.y_pixel * job.packed.products // PACK_SERIAL))
         with nogil:
-            fc_parallel(pack_dots if dots else pack_pixel_panel, job, job.groups * job.panels, threads)
+            fc_parallel(pack_pixel_panel if kind == PRODUCTS else pack_dots, job, job.groups * job.panels, threads)
 
     def __dealloc__(self):
         leave(self.numbers, self.once)
@@ -159,7 +168,8 @@ cdef class Pixels(Runner):
                                                                       y_shape[4])
         job.x_column, job.x_row = job.x_pixel, job.x_pixel * job.width_in
         self._cut_work(&job, threads)
-        return {"algorithm": "direct, rows of pixels" + (", dots" if job.dots else ""), "isa": self.cut.isa,
+        kind = ("", ", dots", ", sums")[job.kind]
+        return {"algorithm": f"direct, rows of pixels{kind}", "isa": self.cut.isa,
                 "dtype": "float32" if job.itemsize == 4 else "float64", "tile": f"{job.kernels.rows}x{job.width}",
                 "products": [(job.outputs, job.packed.products)], "items": job.items, "threads": job.threads,
                 "workspace_bytes": job.scratch_bytes * job.threads}
@@ -189,7 +199,7 @@ cdef void pack_pixel_panel(void *pointer, Py_ssize_t number, Py_ssize_t worker) 
 
 
 cdef void pack_dots(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
-    """From the same to [tap][16 bytes of channels][output][channel]."""
+    """From the same to [tap][channels of a vector][output][channel]."""
     cdef const PixelJob *job = <const PixelJob *>pointer
     cdef Py_ssize_t group = number // job.panels, panel = number % job.panels, first = panel * job.width, t, c, o, k
     cdef Py_ssize_t taps = job.packed.group.taps, size = job.itemsize, width = min(job.width, job.padded - first)
@@ -261,12 +271,17 @@ cdef void pixels_row(const PixelJob *job, const PixelItem *item, Py_ssize_t h, P
     cdef const char *x = item.x + h * job.step_h * item.row * size
     cdef const char *bias = job.bias + (group * job.padded + panel * job.width) * size if b == 0 else NULL
     cdef char *y
+    if job.kind == SUMS:            # which has tiles of its own
+        tiles = 1
     for i in range(tiles):
         at = count * i // tiles
         rows = count * (i + 1) // tiles - at
         y_at = (pixel + at) * job.y_pixel + group * job.outputs + panel * job.width
         y = job.y + (item.image * job.y_image + y_at) * size
-        if job.dots:
+        if job.kind == SUMS:
+            job.kernels.pixel_sums(rows, n, x + at * step * size, step, item.runs, n_runs, weights, y, job.y_pixel,
+                                   bias)
+        elif job.kind == DOTS:
             job.kernels.pixel_dots(rows, n, x + at * step * size, step, item.runs, n_runs, weights, y, job.y_pixel,
                                    bias)
         else:

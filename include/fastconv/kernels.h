@@ -110,6 +110,7 @@ typedef void fc_gemm_fn(fc_index rows, fc_index columns, const void *a, const fc
 typedef void fc_pixel_product_fn(fc_index rows, fc_index columns, const void *a, fc_index a_row, const fc_run *runs,
                                  fc_index n_runs, const void *b, void *c, fc_index c_row, const void *bias);
 typedef fc_pixel_product_fn fc_pixel_dots_fn;
+typedef fc_pixel_product_fn fc_pixel_sums_fn; /* kernels/sums.h */
 
 /* kernels/blocks.h: block[p][i] = row i of `rows`, from position `first` on; and back. */
 typedef void fc_pack_block_fn(void *block, const void *rows, fc_index channel, fc_index channels, fc_index width,

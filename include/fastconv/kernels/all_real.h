@@ -1,10 +1,11 @@
 /* Instantiates every element kernel for (FC_DTYPE, real, FC_ISA). No include guard: once per element type and unit. */
 #include "fastconv/kernels/prefetch.h"
+#include "fastconv/kernels/lanes.h"
+#include "fastconv/kernels/sums.h"
 #include "fastconv/kernels/depthwise.h"
 #include "fastconv/kernels/fft.h"
 #include "fastconv/kernels/gemm.h"
 #include "fastconv/kernels/finish.h"
-#include "fastconv/kernels/lanes.h"
 #include "fastconv/kernels/panel.h"
 #include "fastconv/kernels/peak.h"
 #include "fastconv/kernels/pixels.h"

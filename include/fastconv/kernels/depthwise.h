@@ -156,19 +156,8 @@ static void FC_NAME(depthwise)(void *y, fc_index y_step, fc_index count, const v
  *
  *   y[p*y_step] = bias + sum_b sum_t sum_i w[b*w_block + w_at[t] + i] * x[p*x_step + b*L + at[t] + i]
  *
- * Sixteen vectors are added up in 15 steps: the halves of two change places so that one sum has lanes of both,
- *
- *   zip_low(u, v) + zip_high(u, v) = u0+u8 v0+v8 u1+u9 v1+v9 ...
- *
- * and each vector joins the one that is half as many away, so that pixel p arrives in lane p.
+ * Lanes are added up as in sums.h.
  */
-FC_INLINE v_t FC_WORD(add_lanes)(v_t *sums) {
-    FC_UNROLL
-    for (int n = V_LANES / 2; n; n /= 2) FC_UNROLL
-    for (int p = 0; p < n; p++) sums[p] = v_add(v_zip_low(sums[p], sums[p + n]), v_zip_high(sums[p], sums[p + n]));
-    return sums[0];
-}
-
 FC_INLINE void FC_WORD(summed_pixels)(const int pixels, const int some, real *y, fc_index y_step, const real *x,
                                       fc_index x_step, fc_index blocks, fc_index taps, const fc_index *at,
                                       const real *w, fc_index w_block, const fc_index *w_at, real bias) {

@@ -118,6 +118,10 @@ static void FC_NAME(pixel_product)(fc_index rows, fc_index columns, const void *
  * Preconditions: 1 <= rows <= FC_ROWS, 1 <= columns <= 2*V_LANES/Q; runs are multiples of Q. The order of a sum is not
  * that of the other products.
  */
+FC_INLINE v_t FC_WORD(add_pairs)(v_t a, v_t b) { /* a0+a1 a2+a3 ... b0+b1 ... */
+    return v_unmix(v_add(v_pair_mixed(a, b, 0), v_pair_mixed(a, b, 1)));
+}
+
 FC_INLINE void FC_WORD(dots_tile)(const int rows, const int vectors, fc_index columns, const real *a, fc_index a_row,
                                   const fc_run *runs, fc_index n_runs, const real *b, real *c, fc_index c_row,
                                   const real *bias) {
@@ -144,18 +148,31 @@ FC_INLINE void FC_WORD(dots_tile)(const int rows, const int vectors, fc_index co
             b += vectors * V_LANES;
         }
     }
-    real sums[2 * V_LANES];
+    /* A few rows at a time fill a vector with their sums. */
+    const int outputs = V_LANES / together;
     FC_UNROLL
-    for (int r = 0; r < rows; r++) {
+    for (int r = 0; r < rows; r += together) {
+        const int last = rows - r < together ? rows - r : together;
         FC_UNROLL
         for (int v = 0; v < vectors; v++) {
-            v_t sum = acc[r][v];
+            const fc_index n_last = columns - v * outputs < outputs ? columns - v * outputs : outputs;
+            real sums[V_LANES];
+            v_t sum[16 / sizeof(real)];
             FC_UNROLL
-            for (int n = 1; n < together; n *= 2) sum = v_add(sum, v_swap(sum, n));
-            v_store(sums + v * V_LANES, sum);
+            for (int i = 0; i < together; i++) sum[i] = i < last ? acc[r + i][v] : v_zero();
+            FC_UNROLL
+            for (int i = together; i > 1; i /= 2) FC_UNROLL
+            for (int j = 0; j < i; j += 2) sum[j / 2] = FC_WORD(add_pairs)(sum[j], sum[j + 1]);
+            v_store(sums, sum[0]);
+            __asm__("" : "+m"(sums)); /* compilers else take lane after lane from the register, a few cycles each */
+            FC_UNROLL
+            for (int i = 0; i < last; i++)
+                for (fc_index n = 0; n < n_last; n++) {
+                    real *p = c + i * c_row + v * outputs + n;
+                    *p = (bias ? bias[v * outputs + n] : *p) + sums[i * outputs + n];
+                }
         }
-        for (fc_index n = 0; n < columns; n++) c[n] = (bias ? bias[n] : c[n]) + sums[n * together];
-        c += c_row;
+        c += last * c_row;
     }
 }
 
