@@ -46,7 +46,7 @@ const fc_isa *fc_isa_table(int index) {
 }
 
 /* AMD lists its caches in leaf 0x8000001d. sysconf(3) says 320 MiB of a Zen 4, whose cores see 32. Intel's leaf 4 would
- * say the same of its own, but is not asked: stores past the caches were slower there (docs/performance.md). */
+ * say the same of its own, but is not asked: 300 MiB that a server's cores share are far (docs/performance.md). */
 fc_index fc_amd_l3_bytes(void) {
 #if defined(__x86_64__)
     unsigned a, b, c, d;

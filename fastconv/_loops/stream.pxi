@@ -11,6 +11,7 @@ memory.pxi), and what is built at a time fills whole ones.
 cdef enum:
     STREAM_BYTES = 2 << 10      # of an output that are built before they are copied. 16 KiB keep the reads waiting
     BUILT_LAST = 4 << 10        # likewise, where channels lie last
+    FAR_OUTPUTS = 20 << 20
 
 cdef Py_ssize_t streamed_from
 
@@ -22,8 +23,9 @@ def stream_from(Py_ssize_t size):
     return before
 
 
-# Five eighths of L3, from where on it pays on a Zen 4; never on other makers' CPUs (docs/performance.md).
-stream_from(fc_amd_l3_bytes() * 5 // 8 or 1 << 62)
+# Five eighths of L3, from where on it pays on a Zen 4. An L3 that is far, as of Intel's servers, gives no more than
+# memory from so many bytes on, whatever its size (docs/performance.md). The baseline has no such stores.
+stream_from(fc_amd_l3_bytes() * 5 // 8 or (FAR_OUTPUTS if len(available_isas()) > 1 else 1 << 62))
 
 
 cdef char *line_start(char *room) noexcept nogil:
