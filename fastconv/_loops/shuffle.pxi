@@ -8,6 +8,7 @@ cdef enum:
     ROWS_BYTES = 16 << 10       # of fine, in which the rows lie that one call moves a part of
     AVX2 = 1                    # in the list of instruction sets
     STRIP_OF_TILES = 256        # units of coarse pixels that go through one tile after the other, in L1
+    STRIPS_AHEAD = 2            # that are fetched while one is permuted: a single stream of lines waits for each page
     AXES = 7                    # of the walk over pieces
     SERIAL_BYTES = 256 << 10    # below which waking a thread costs more than it brings
 
@@ -251,6 +252,7 @@ cdef void shuffle_last_piece(void *pointer, Py_ssize_t number, Py_ssize_t worker
             permute_blocks(job, &last, built, fine, fine_row, count, rest)
             job.movers.stream(coarse, built, job.fh * run)
         else:
+            prefetch_bytes(coarse + STRIPS_AHEAD * job.fh * run, job.fh * run)
             permute_blocks(job, &last, coarse, built, run, count, rest)
             for i in range(job.fh):
                 job.movers.stream(fine + i * fine_row, built + i * run, run)
