@@ -453,6 +453,15 @@ def test_tiles_where_l3_is_near_or_far(layer, size, near, far, monkeypatch):
         assert choice.engine == expected
 
 
+def test_weights_of_one_call_and_pixels_a_stride_apart_where_l3_is_far(monkeypatch):
+    """Only both together make tiles of this function too dear."""
+    operator = fastconv.Conv2d(np.ones((64, 192, 3, 3), np.float32), stride=2, padding=1)._form.operator
+    for near, once, expected in (True, True, "winograd"), (False, False, "winograd"), (False, True, "direct"):
+        monkeypatch.setattr(_core, "has_near_l3", lambda near=near: near)
+        choice = choose.__wrapped__(operator, (56, 56), np.dtype("float32"), "auto", (16,), False, once)
+        assert choice.engine == expected
+
+
 @pytest.mark.skipif(len(_core.available_isas()) == 1, reason="there is no set before")
 @pytest.mark.parametrize("once", [False, True])
 def test_vectors_of_half_the_width_are_those_of_the_set_before(once, isa):  # which is restored
