@@ -58,11 +58,11 @@ cdef extern from *:
     #ifndef FC_BUILD_FLAGS
     #define FC_BUILD_FLAGS ""
     #endif
-    /* Cython's arrays want literal sizes: [256] below is FC_MAX_THREADS, [16] FC_MAX_WAYS, [16384] FC_MAX_TABLE,
-     * [65600] STACK_BYTES and a cache line, [2112] STREAM_BYTES and one, [4160] BUILT_LAST and one, [8] KEPT_BLOCKS. */
     static inline void prefetch_bytes(const char *p, Py_ssize_t bytes) { /* into L2; they may lie beyond the image */
         for (Py_ssize_t at = 0; at < bytes; at += 64) __builtin_prefetch(p + at, 0, 2);
     }
+    /* Cython's arrays want literal sizes: [256] below is FC_MAX_THREADS, [16] FC_MAX_WAYS, [16384] FC_MAX_TABLE,
+     * [65600] STACK_BYTES and a cache line, [2112] STREAM_BYTES and one, [4160] BUILT_LAST and one, [8] KEPT_BLOCKS. */
     _Static_assert(FC_MAX_THREADS == 256 && FC_MAX_WAYS == 16 && FC_MAX_TABLE == 16384, "array sizes in _core.pyx");
     """
     void ask_for_huge_pages(void *p, size_t size) nogil

@@ -27,8 +27,12 @@ if TYPE_CHECKING:
 
 SHARE_BYTES = 8 << 20  # of weights that are packed at a time for one call; two shares at least are worth it
 SHARE_ROWS = 128  # rows of a product in a share at least: its pixels are packed again for each
-FAR_WEIGHTS, MANY_WEIGHTS = 1 << 20, 8 << 20  # bytes of tiles that leave L2 before they are used; and a larger one
+FAR_WEIGHTS = (
+    1 << 20
+)  # bytes of tiles' weights that leave L2 before they are used, if all of one call are made first ...
+MANY_WEIGHTS = 8 << 20  # ... and a larger L2, as they have whose L3 is far
 MOST_ITEMS = 4  # that each transform all weights of one call
+PIXEL_KINDS = {"dots of pixels": 1, "sums of pixels": 2}  # of the core: DOTS and SUMS, not PRODUCTS
 BAND_BYTES = 1 << 20  # of an output that are made as planes before they are turned to pixels
 READS_LAST, WRITES_LAST = 1, 2  # of the core: which arrays of a call have their channels last
 TO_LAST, TO_FIRST = (0, 2, 3, 4, 1), (0, 4, 1, 2, 3)  # the axes of their views: np.moveaxis takes 6 us
@@ -134,7 +138,7 @@ def make(
             return OrDirect(engine, packed)
     if choice.engine.endswith("pixels"):
         cut = cut_of(operator, weight.itemsize, _core.isa(), False)
-        kind = ("products", "dots", "sums").index(choice.engine.split(" of ")[0]) if " of " in choice.engine else 0
+        kind = PIXEL_KINDS.get(choice.engine, 0)
         pixels = _core.Pixels(cut, weight, bias, get_num_threads(), once, kind)
         return _Turned(pixels) if choice.engine.startswith("turned") else pixels
     if choice.engine == "depthwise phases":

@@ -344,7 +344,7 @@ class _Layer:
         return self._make(self._form.operator, flat(self._weight, compute), choice)
 
     def _pack_for_once(self, compute: np.dtype[Any], choice: Choice) -> Engine:
-        """Pack nothing that a call can pack while it runs, and so keep in cache.
+        """Pack nothing that a call can pack while it runs, and so keep in cache; the rest in memory that is kept.
 
         It learns only then whether all weights are finite. If not, it is done again, as a layer does it.
         """

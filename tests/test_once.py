@@ -31,21 +31,20 @@ def forget():
     _engines.shares_of.cache_clear()
 
 
-@pytest.fixture(params=[4, 5, 6, 7, 8])
+@pytest.fixture(params=[(4, True), (5, True), (6, True), (7, True), (8, True), (5, False), (8, False)], ids=str)
 def tile(request, monkeypatch):
-    """Make functions transform their weights as they need them, in tiles of this size."""
+    """Make functions transform their weights as they need them, in tiles of this size; where L3 is far, one item."""
+    points, near = request.param
     monkeypatch.setattr(_engines, "FAR_WEIGHTS", 0)
-    monkeypatch.setattr(_core, "has_near_l3", lambda: True)
+    monkeypatch.setattr(_core, "has_near_l3", lambda: near)
 
     def choose(operator, size, compute, algorithm, widths, last=False, once=False):
         rows = (1, *operator.kernel)[-2]
-        return (
-            DIRECT if algorithm == "direct" else Choice("winograd", (1 if rows == 1 else request.param, request.param))
-        )
+        return DIRECT if algorithm == "direct" else Choice("winograd", (1 if rows == 1 else points, points))
 
     monkeypatch.setattr(plan, "choose", choose)
     forget()
-    yield request.param
+    yield points
     forget()
 
 

@@ -109,6 +109,10 @@ static void FC_NAME(pixel_product)(fc_index rows, fc_index columns, const void *
 #undef FC_TILE
 }
 
+FC_INLINE v_t FC_WORD(add_pairs)(v_t a, v_t b) { /* a0+a1 a2+a3 ... b0+b1 ... */
+    return v_unmix(v_add(v_pair_mixed(a, b, 0), v_pair_mixed(a, b, 1)));
+}
+
 /* pixel_dots: the same for few outputs. A vector has not V_LANES of them and one channel, but a few channels of each,
  * Q = 16/sizeof(real), whose products are added up at last:
  *
@@ -118,10 +122,6 @@ static void FC_NAME(pixel_product)(fc_index rows, fc_index columns, const void *
  * Preconditions: 1 <= rows <= FC_ROWS, 1 <= columns <= 2*V_LANES/Q; runs are multiples of Q. The order of a sum is not
  * that of the other products.
  */
-FC_INLINE v_t FC_WORD(add_pairs)(v_t a, v_t b) { /* a0+a1 a2+a3 ... b0+b1 ... */
-    return v_unmix(v_add(v_pair_mixed(a, b, 0), v_pair_mixed(a, b, 1)));
-}
-
 FC_INLINE void FC_WORD(dots_tile)(const int rows, const int vectors, fc_index columns, const real *a, fc_index a_row,
                                   const fc_run *runs, fc_index n_runs, const real *b, real *c, fc_index c_row,
                                   const real *bias) {
