@@ -5,7 +5,7 @@ unmapped page, or begin right after one. Small whole numbers make sums exact, so
 """
 
 import ctypes
-from itertools import product
+from itertools import islice, product
 
 import numpy as np
 import pytest
@@ -382,10 +382,13 @@ def test_filter(kernel, guard, rng, step, taps_h):
 @pytest.mark.parametrize("taps_h", [1, 3, 5, 7])
 @pytest.mark.parametrize("crop", [(0, 0, 0, 0), (1, 1, 1, 1), (3, 2, 5, 0), (0, 4, 0, 9), (9, 9, 40, 3), (30, 0, 0, 0)])
 def test_filter_of_an_image_without_padding(kernel, guard, rng, step, taps_h, crop):
-    """The same bits as with zeros around it; rows and columns outside are never read."""
+    """The same bits as with zeros around it; rows and columns outside are never read.
+
+    Every fifth size, from another one on with each step, height and crop: all of them took a fifth of the whole suite.
+    """
     rows_of_taps = [[3], [0, 2, 4], [0, 1, 2], [4, 2, 0], [0, 1], [1, 3, 4], [0, 1, 2, 3, 4], [3, 2, 1]]
     sizes = product([1, 3, 8, 17, 26], halves(kernel.lanes, 10), [0, 2])
-    for n, (rows, columns, other) in enumerate(sizes):
+    for n, (rows, columns, other) in islice(enumerate(sizes), (step + taps_h + sum(crop)) % 5, None, 5):
         taps = rows_of_taps[(n // 2 + other) % len(rows_of_taps)]
         x, w, _ = draw_filter(
             kernel, rng, rows, columns, step, taps_h, len(taps), lambda n: rng.standard_normal(n).astype(kernel.dtype)
