@@ -32,6 +32,7 @@ NARROW_TIME = 1.15  # of vectors of half the width, where both leave no lane emp
 PACKED = 10  # to gather one pixel for one product of the direct algorithm
 PACKED_WEIGHT = 45, 100  # to pack one weight for one call, within L3 or beyond
 TURNED_WEIGHT = 25, 70  # the same to fetch one for tiles
+COPIED_WEIGHT, ADDED_PATCH = 25, 80  # to copy one as it is given, and to add one product to its output
 DIRECT_SHARE = 0.88  # of the peak that the direct product reaches
 DEAD_PRODUCTS = 128  # of an output, that are worth tiles of their own: see _loops/cut.pxi
 
@@ -227,19 +228,28 @@ def _choose(
     if max(size) > MAX_SPAN:
         return Choice("direct", why="the kernel spans more than any image")
     rates = rates_of(widths)
-    kinds = [tiles for tiles in (Tiles(operator, width, rates) for width in widths) if tiles.exist()]
-    if not kinds:
+    every = [Tiles(operator, width, rates) for width in widths]
+    kinds = [tiles for tiles in every if tiles.exist()]
+    patches = _patches_cost(operator, size) if once and not last else inf
+    if not kinds and patches == inf:
         if waves < inf:
             return Choice("fourier", (rows,), why="the kernel is large, the channels are few")
-        return Choice("direct", why="nothing faster is known for this kernel")
-    grid = _grid(operator, size, kinds[0].out_step)
+        return DIRECT
+    grid = _grid(operator, size, every[0].out_step)
     if grid[0] > 1:
         return Choice("direct", why="tiles have two axes")
-    direct = _direct_cost(operator, kinds[0].axes, grid, size, lanes, rates)
+    direct = _direct_cost(operator, every[0].axes, grid, size, lanes, rates)
     weights = prod(operator.core_channels) * operator.groups * prod(operator.kernel) if once else 0
     direct += weights * PACKED_WEIGHT[weights > NEAR_WEIGHTS]
     two = _reads_two_pixels(operator, size)
     found = [_best_tile(tiles, grid, two, weights, NARROW_TIME if tiles.lanes < lanes else 1) for tiles in kinds]
+    cost = min(map(itemgetter(0), found), default=inf)
+    if patches < min(cost, direct):
+        return Choice(
+            "patches", why=f"estimated {patches:.2g} multiply-adds, {min(cost, direct):.2g} with packed weights"
+        )
+    if not kinds:
+        return DIRECT
     cost, points, tiles = min(found, key=itemgetter(0))
     if waves < min(cost, direct):
         return Choice("fourier", (rows,), why=f"estimated {waves:.2g} multiply-adds, {cost:.2g} in tiles")
@@ -379,6 +389,15 @@ def _direct_cost(
     read = ranges * streamed(inputs * outputs * prod(taps), rates)
     work = pixels * live * (outputs / DIRECT_SHARE + PACKED) + outputs * read
     return operator.groups * inputs * prod(taps) * work
+
+
+def _patches_cost(operator: Convolution | TransposedConvolution, size: tuple[int, ...]) -> float:
+    """Return the cost of a transposed convolution whose weights are multiplied as they are given; inf of others."""
+    if not isinstance(operator, TransposedConvolution) or operator.padding_mode != "zeros" or len(size) > 2:
+        return inf
+    outputs, inputs = operator.core_channels
+    products, pixels = operator.groups * outputs * prod(operator.kernel), prod(size)
+    return products * (inputs * (pixels / DIRECT_SHARE + COPIED_WEIGHT) + pixels * ADDED_PATCH)
 
 
 def _live_share(

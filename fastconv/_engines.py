@@ -141,6 +141,8 @@ def make(
         kind = PIXEL_KINDS.get(choice.engine, 0)
         pixels = _core.Pixels(cut, weight, bias, get_num_threads(), once, kind)
         return _Turned(pixels) if choice.engine.startswith("turned") else pixels
+    if choice.engine == "patches":
+        return _patches(operator, weight, bias)
     if choice.engine == "depthwise phases":
         engine = _depthwise_phases(operator, weight, bias)
         if engine.finite:
@@ -160,6 +162,12 @@ def make(
         return packed()
     products = direct(operator, weight, None, taps_apart=True)
     return _core.TapsFirst(products, packed(), np.ones(MAX_SUM, weight.dtype))
+
+
+def _patches(operator: TransposedConvolution, weight: NDArray[Any], bias: NDArray[Any] | None) -> _core.Patches:
+    settings = (lift(part, 1) for part in (operator.kernel, operator.stride, operator.dilation))
+    before = [first for first, _ in lift(operator.padding, (0, 0))]
+    return _core.Patches(operator.groups, *operator.core_channels, *settings, before, weight, bias)
 
 
 @lru_cache(maxsize=256)

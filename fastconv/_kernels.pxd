@@ -94,6 +94,9 @@ cdef extern from "fastconv/kernels.h" nogil:
                            fc_index, const void *) noexcept nogil
         void (*pixel_sums)(fc_index, fc_index, const void *, fc_index, const fc_run *, fc_index, const void *, void *,
                            fc_index, const void *) noexcept nogil
+        void (*copy_panels)(void *, const void *, fc_index, fc_index, fc_index) noexcept nogil
+        void (*add_patches)(void *, fc_index, fc_index, fc_index, const void *, fc_index, fc_index, fc_index, fc_index,
+                            fc_index) noexcept nogil
         void (*pack_block)(void *, const void *, fc_index, fc_index, fc_index, fc_index, fc_index) noexcept nogil
         void (*unpack_block)(void *, fc_index, fc_index, const void *, fc_index) noexcept nogil
         int (*winograd_weights)(void *, fc_index, const void *, const fc_index *, fc_index, fc_index, fc_index,

@@ -47,6 +47,8 @@ CALLS = {
     "fourier": convolution("Conv2d", (1, 1, 99, 99), (1, 1, 31, 31)),
     "transposed": convolution("ConvTranspose2d", (1, 64, 20, 20), (64, 64, 4, 4), stride=2, padding=1),
     "taps first": convolution("ConvTranspose2d", (1, 64, 20, 20), (64, 3, 4, 4), stride=2, padding=1),
+    "patches": (lambda x, w, b: fc.conv_transpose2d(x, w, b, stride=2, padding=1), real(1, 128, 4, 4),
+                real(128, 64, 8, 8), real(64)),
     "sub-pixel": convolution("SubpixelConv2d", (1, 64, 20, 20), (36, 64, 3, 3), 3, padding=1),
     "last": convolution("Conv2d", (1, 30, 31, 20), (30, 20, 3, 3), layout="NHWC", activation="silu"),
     "last, pixels": convolution("Conv2d", (2, 30, 31, 20), (30, 20, 3, 3), layout="NHWC", padding=1, stride=2,

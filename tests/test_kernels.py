@@ -60,6 +60,8 @@ SIGNATURES = {
     "pixel_sums": (None, INDEX, INDEX, POINTER, INDEX, POINTER, INDEX, POINTER, POINTER, INDEX, POINTER),
     "pixel_dots": (None, INDEX, INDEX, POINTER, INDEX, POINTER, INDEX, POINTER, POINTER, INDEX, POINTER),
     "pixel_product": (None, INDEX, INDEX, POINTER, INDEX, POINTER, INDEX, POINTER, POINTER, INDEX, POINTER),
+    "copy_panels": (None, POINTER, POINTER, INDEX, INDEX, INDEX),
+    "add_patches": (None, POINTER, INDEX, INDEX, INDEX, POINTER, INDEX, INDEX, INDEX, INDEX, INDEX),
     "fft": (INT, POINTER, POINTER, INDEX, INDEX, INDEX, POINTER, INT),
     "fma_peak": (INDEX, INDEX, POINTER),
     "finish": (None, INDEX, INDEX, POINTER, INDEX, POINTER, INDEX, INT, DOUBLE),
@@ -291,6 +293,47 @@ def test_pixel_sums(kernel, guard, rng, vectors):
         weights, bias = (whole_numbers(rng, shape, kernel.dtype) for shape in ((len(live), columns), columns))
         got = pixel_product(kernel, guard, pixels, step, runs, weights, bias, None, gap)
         assert_same_bits(got, (pixels[seen].astype(float) @ weights + bias).astype(kernel.dtype))
+
+
+@every("copy_panels")
+@pytest.mark.parametrize("rows", [1, 2, 7])
+def test_copy_panels(kernel, guard, rng, rows):
+    """Whole panels and a last one, from rows with something between them that is not copied."""
+    panel = 2 * kernel.lanes
+    for columns, gap in product(halves(kernel.lanes, 6), (0, 5)):
+        row, rest = columns + gap, columns % panel
+        flat = rng.standard_normal((rows - 1) * row + columns).astype(kernel.dtype)
+        weights = strided(flat, (rows, columns), row, 1)
+        widths = [panel] * (columns // panel) + [-(-rest // kernel.part) * kernel.part] * (rest > 0)
+        padded = np.pad(weights, [(0, 0), (0, sum(widths) - columns)])
+        want = np.concatenate([part.ravel() for part in np.split(padded, np.cumsum(widths)[:-1], axis=1)])
+        to = guard.output(want.shape, kernel.dtype)
+        kernel(to, guard.input(flat), row, rows, columns)
+        assert_same_bits(guard.take(to), want)
+        guard.check()
+
+
+@every("add_patches")
+@pytest.mark.parametrize("taps", [1, 2, 3, 4, 5, 6, 17])
+@pytest.mark.parametrize("step", [1, 3])
+def test_add_patches(kernel, guard, rng, taps, step):
+    """Each product to its output, and nothing to those between."""
+    for channels, rows, gap in product((1, 2, 5), (1, 2, 4), (0, 2)):
+        shape, reach = (channels, rows, taps), (taps - 1) * step + 1
+        y_row = reach + gap
+        y_channel, z_row = (rows - 1) * y_row + reach + gap, taps + gap
+        z_channel = (rows - 1) * z_row + taps + gap
+        sizes = [
+            (channels - 1) * a + (rows - 1) * b + c for a, b, c in ((y_channel, y_row, reach), (z_channel, z_row, taps))
+        ]
+        y, z = (whole_numbers(rng, size, kernel.dtype) for size in sizes)
+        want = y.copy()
+        strided(want, shape, y_channel, y_row, step)[...] += strided(z, shape, z_channel, z_row, 1)
+        got = guard.output(y.shape, kernel.dtype)
+        got[...] = y
+        kernel(got, y_channel, y_row, step, guard.input(z), z_channel, z_row, channels, rows, taps)
+        assert_same_bits(guard.take(got), want)
+        guard.check()
 
 
 @every("pixel_product")

@@ -112,6 +112,11 @@ typedef void fc_pixel_product_fn(fc_index rows, fc_index columns, const void *a,
 typedef fc_pixel_product_fn fc_pixel_dots_fn;
 typedef fc_pixel_product_fn fc_pixel_sums_fn; /* kernels/sums.h */
 
+/* kernels/patches.h: columns of rows in panels of weights of pixel products; and y[m][r][t] += z[m][r][t]. */
+typedef void fc_copy_panels_fn(void *to, const void *from, fc_index from_row, fc_index rows, fc_index columns);
+typedef void fc_add_patches_fn(void *y, fc_index y_channel, fc_index y_row, fc_index y_step, const void *z,
+                               fc_index z_channel, fc_index z_row, fc_index channels, fc_index rows, fc_index taps);
+
 /* kernels/blocks.h: block[p][i] = row i of `rows`, from position `first` on; and back. */
 typedef void fc_pack_block_fn(void *block, const void *rows, fc_index channel, fc_index channels, fc_index width,
                               fc_index first, fc_index count);

@@ -15,6 +15,7 @@
 #include "fastconv/kernels/strip.h"
 #include "fastconv/kernels/transpose.h"
 #include "fastconv/kernels/weights.h"
+#include "fastconv/kernels/patches.h"
 #if FC_IS_F32
 #include "fastconv/kernels/blocks.h"
 #include "fastconv/kernels/winograd.h"
