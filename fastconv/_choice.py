@@ -88,6 +88,10 @@ HALF_EMPTY, TURNED_PRODUCTS, LEAST_TURNED = 1.15, 100, 500_000
 TURNED_PIXEL = 80
 MOST_DOTS = 64  # taps, each a run of its own: the core has room for the 256 of a block of the sum
 MOST_SUMS = 2  # outputs that are sums of channels in all lanes: three take 0.9 to 1.6 times as long as dots
+# Channels of a pixel from which the products of all its taps pay, their weights at most, and what they may cost beyond
+# tiles, which take longer than estimated where their outputs are few.
+PATCHED_CHANNELS, PATCHED_BYTES, PATCHED_COST = 24, 512 << 10, 1.25
+ADDED_RUN = 20  # multiply-adds in the time of adding one product of a run
 DOTS_OF_A_PIXEL = 32  # channels of a 1x1 tap from which two vectors of outputs pay, too
 PADDED_ROWS = 1 << 20  # numbers: the most that the padded input rows of 64 outputs may have, where channels lie last
 
@@ -113,6 +117,8 @@ def choose(
     choice = _choose(operator, size, compute, algorithm, widths, last, once)
     if choice.engine == "direct" and last and _sums_of_channels(operator, lanes, compute.itemsize):
         return choice._replace(engine="sums of channels")
+    if choice.engine in ("direct", "taps") and last and _patches_of_pixels(operator, lanes, compute.itemsize):
+        return choice._replace(engine="patches of pixels")
     if choice.engine == "direct" and last and _dots_of_pixels(operator, lanes, compute.itemsize):
         return choice._replace(engine=_dots_or_sums(operator, lanes * 4 // compute.itemsize))
     if choice.engine == "direct" and _rows_of_pixels(operator, lanes, last):
@@ -170,6 +176,29 @@ def _dots_of_pixels(operator: Convolution | TransposedConvolution, lanes: int, i
     if prod(operator.kernel) == 1:
         return 16 * outputs <= lanes * itemsize or channels >= DOTS_OF_A_PIXEL
     return max(operator.stride) > 1 or operator.groups > 1
+
+
+def _patches_of_pixels(operator: Convolution | TransposedConvolution, lanes: int, itemsize: int) -> bool:
+    """Tell whether the outputs that a pixel reaches are a product of its own: those of a transposed convolution are.
+
+    A convolution without stride, too, whose outputs alone would leave vectors empty.
+    """
+    outputs, channels = operator.core_channels
+    if operator.groups > 1 or len(operator.kernel) > 2 or operator.padding_mode != "zeros":
+        return False
+    if channels < PATCHED_CHANNELS or channels * outputs * prod(operator.kernel) * itemsize > PATCHED_BYTES:
+        return False
+    if isinstance(operator, TransposedConvolution):
+        return True
+    few = outputs > MOST_SUMS and 8 * outputs < 7 * lanes
+    return few and prod(operator.kernel) > 1 and max(operator.stride) == prod(operator.factor) == 1
+
+
+def _pixels_cost(operator: Convolution | TransposedConvolution, size: tuple[int, ...], lanes: int) -> float:
+    """Return the cost of the same: products in whole vectors, and adding them to outputs."""
+    outputs, channels = operator.core_channels
+    columns = outputs * prod(operator.kernel)
+    return prod(size) * (channels * -(-columns // lanes) * lanes / DIRECT_SHARE + columns * ADDED_RUN)
 
 
 def _dots_or_sums(operator: Convolution, lanes: int) -> str:
@@ -255,6 +284,8 @@ def _choose(
         return Choice("fourier", (rows,), why=f"estimated {waves:.2g} multiply-adds, {cost:.2g} in tiles")
     if cost >= direct:
         return Choice("direct", why=f"estimated {direct:.2g} multiply-adds, {cost:.2g} in tiles")
+    if last and _patches_of_pixels(operator, lanes, 4) and _pixels_cost(operator, size, lanes) < PATCHED_COST * cost:
+        return Choice("patches of pixels", why=f"few outputs, estimated {cost:.2g} multiply-adds in tiles")
     if tiles.workspace(points, grid) > WORKSPACE:
         return Choice("direct", why=f"tiles would take more than {WORKSPACE >> 20} MiB of workspace")
     tile, narrow = (points if tiles.taps[1] > 1 else 1, points), tiles.lanes < lanes

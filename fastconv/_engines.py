@@ -14,7 +14,7 @@ from ._activation import part_of
 from ._choice import MAX_SUM
 from ._config import get_num_threads
 from ._fourier import Fourier
-from .geometry import PADDING_MODES, lift
+from .geometry import PADDING_MODES, TransposedConvolution, lift
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ._activation import End
     from ._choice import Choice
-    from .geometry import Convolution, TransposedConvolution
+    from .geometry import Convolution
 
 SHARE_BYTES = 8 << 20  # of weights that are packed at a time for one call; two shares at least are worth it
 SHARE_ROWS = 128  # rows of a product in a share at least: its pixels are packed again for each
@@ -32,7 +32,7 @@ FAR_WEIGHTS = (
 )  # bytes of tiles' weights that leave L2 before they are used, if all of one call are made first ...
 MANY_WEIGHTS = 8 << 20  # ... and a larger L2, as they have whose L3 is far
 MOST_ITEMS = 4  # that each transform all weights of one call
-PIXEL_KINDS = {"dots of pixels": 1, "sums of pixels": 2}  # of the core: DOTS and SUMS, not PRODUCTS
+PIXEL_KINDS = {"pixels": 0, "turned pixels": 0, "dots of pixels": 1, "sums of pixels": 2}  # of the core
 BAND_BYTES = 1 << 20  # of an output that are made as planes before they are turned to pixels
 READS_LAST, WRITES_LAST = 1, 2  # of the core: which arrays of a call have their channels last
 TO_LAST, TO_FIRST = (0, 2, 3, 4, 1), (0, 4, 1, 2, 3)  # the axes of their views: np.moveaxis takes 6 us
@@ -136,13 +136,14 @@ def make(
         engine = winograd(operator, weight, bias, choice.tile, choice.narrow)
         if engine.finite:
             return OrDirect(engine, packed)
-    if choice.engine.endswith("pixels"):
+    if choice.engine in PIXEL_KINDS:
         cut = cut_of(operator, weight.itemsize, _core.isa(), False)
-        kind = PIXEL_KINDS.get(choice.engine, 0)
-        pixels = _core.Pixels(cut, weight, bias, get_num_threads(), once, kind)
+        pixels = _core.Pixels(cut, weight, bias, get_num_threads(), once, PIXEL_KINDS[choice.engine])
         return _Turned(pixels) if choice.engine.startswith("turned") else pixels
     if choice.engine == "patches":
         return _patches(operator, weight, bias)
+    if choice.engine == "patches of pixels":
+        return _pixel_patches(operator, weight, bias)
     if choice.engine == "depthwise phases":
         engine = _depthwise_phases(operator, weight, bias)
         if engine.finite:
@@ -168,6 +169,21 @@ def _patches(operator: TransposedConvolution, weight: NDArray[Any], bias: NDArra
     settings = (lift(part, 1) for part in (operator.kernel, operator.stride, operator.dilation))
     before = [first for first, _ in lift(operator.padding, (0, 0))]
     return _core.Patches(operator.groups, *operator.core_channels, *settings, before, weight, bias)
+
+
+def _pixel_patches(
+    operator: Convolution | TransposedConvolution, weight: NDArray[Any], bias: NDArray[Any] | None
+) -> _core.PixelPatches:
+    """Weights (channels, taps, outputs); a convolution's taps turned around, and what its outputs read says where."""
+    rows, columns = lift(operator.kernel, 1)[1:]
+    step, dilation = (lift(part, 1)[1:] for part in (operator.stride, operator.dilation))
+    if isinstance(operator, TransposedConvolution):
+        weight = weight.reshape(*operator.weight_shape[:2], rows * columns).transpose(0, 2, 1)
+        before = [first for first, _ in lift(operator.padding, (0, 0))][1:]
+    else:
+        weight = weight.reshape(*operator.weight_shape[:2], rows * columns)[..., ::-1].transpose(1, 2, 0)
+        before = None
+    return _core.PixelPatches((rows, columns), step, dilation, before, np.ascontiguousarray(weight), bias)
 
 
 @lru_cache(maxsize=256)

@@ -53,6 +53,7 @@ CALLS = {
     "last": convolution("Conv2d", (1, 30, 31, 20), (30, 20, 3, 3), layout="NHWC", activation="silu"),
     "last, pixels": convolution("Conv2d", (2, 30, 31, 20), (30, 20, 3, 3), layout="NHWC", padding=1, stride=2,
                                 algorithm="direct", residual=(2, 15, 16, 30)),
+    "last, patches": convolution("Conv2d", (1, 30, 31, 32), (3, 32, 3, 3), layout="NHWC", padding=1),
     "turned, residual": convolution("Conv2d", (2, 256, 7, 7), (300, 256, 1, 1), residual=(2, 300, 7, 7)),
     "last, winograd": convolution("Conv2d", (1, 28, 28, 64), (64, 64, 3, 3), layout="NHWC", padding=1),
     "last, depthwise": convolution("Conv2d", (1, 14, 14, 64), (64, 1, 3, 3), layout="NHWC", padding=1, groups=64),

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+import reference
 
 import fastconv
 from fastconv import _choice, _engines
@@ -125,7 +126,7 @@ LAYERS = {
     "winograd, circular": ("conv", (1, 32, 9, 12), (32, 32, 3, 3), {"padding": 3, "padding_mode": "circular"}),
     "fourier": ("conv", (2, 2, 50, 43), (1, 2, 31, 31), {"padding": 15}),
     "transposed": ("conv_transpose", (2, 9, 5, 17), (9, 21, 3, 3), {"padding": 1, "stride": 2, "algorithm": "direct"}),
-    "transposed, winograd": ("conv_transpose", (1, 32, 18, 20), (32, 24, 4, 4), {"padding": 1, "stride": 2}),
+    "transposed, winograd": ("conv_transpose", (1, 40, 18, 20), (40, 61, 4, 4), {"padding": 1, "stride": 2}),
     "transposed, winograd, 64 phases": (
         "conv_transpose",
         (2, 21, 9, 10),
@@ -159,7 +160,22 @@ LAYERS = {
         {"padding": 2, "stride": 4, "groups": 10},
     ),
     "transposed, holes": ("conv_transpose", (2, 6, 5, 7), (6, 9, 2, 2), {"stride": 3}),
-    "transposed, taps first": ("conv_transpose", (1, 64, 8, 9), (64, 3, 4, 4), {"padding": 1, "stride": 2}),
+    "transposed, taps first": ("conv_transpose", (1, 600, 8, 9), (600, 4, 8, 8), {"padding": 1, "stride": 2}),
+    "patches, 3x3": ("conv", (2, 33, 19, 45), (3, 33, 3, 3), {"padding": 1}),
+    "patches, dilated": ("conv", (1, 24, 15, 22), (4, 24, 4, 3), {"padding": ((3, 2), (0, 7)), "dilation": (2, 3)}),
+    "patches, same": ("conv", (1, 24, 9, 9), (5, 24, 2, 4), {"padding": "same"}),
+    "patches, more padding than pixels": ("conv", (1, 24, 3, 2), (3, 24, 7, 6), {"padding": 6}),
+    "patches, 1-D": ("conv", (2, 32, 145), (3, 32, 5), {"padding": 2}),
+    "patches, transposed": ("conv_transpose", (2, 64, 8, 9), (64, 3, 4, 4), {"padding": 1, "stride": 2}),
+    "patches, transposed, 1-D": ("conv_transpose", (1, 24, 50), (24, 1, 5), {"stride": 3, "output_padding": 1}),
+    "patches, transposed, holes": ("conv_transpose", (1, 30, 7, 6), (30, 2, 2, 3), {"stride": (3, 5)}),
+    "patches, transposed, dilated": (
+        "conv_transpose",
+        (1, 24, 10, 17),
+        (24, 5, 3, 4),
+        {"padding": (4, 1), "stride": 2, "dilation": (1, 3), "output_padding": (0, 1)},
+    ),
+    "patches, transposed, one line of outputs": ("conv_transpose", (1, 32, 40, 31), (32, 1, 3, 3), {"stride": 1}),
     "transposed, 17 phases": ("conv_transpose", (1, 6, 9), (6, 8, 17), {"stride": 17}),
     "sub-pixel": ("subpixel", (2, 20, 9, 13), (36, 20, 3, 3), {"padding": 1}),
     "sub-pixel across groups": ("subpixel", (1, 10, 9, 13), (12, 5, 3, 3), {"padding": 1, "groups": 2}),
@@ -189,7 +205,7 @@ def test_channels_last_is_the_same_convolution(name, isa, threads):
     if algorithms[0] == algorithms[1] or algorithms[1].endswith("pixels"):
         np.testing.assert_array_equal(got, to_last(want))
     else:  # depthwise with long rows, which filters planes, or in phases, or dots, whose sums have another order
-        assert "lanes of " in algorithms[1] or algorithms[1].endswith(("dots", "sums"))
+        assert "lanes of " in algorithms[1] or algorithms[1].endswith(("dots", "sums", "patches"))
         np.testing.assert_allclose(got, to_last(want), rtol=1e-5, atol=1e-5)
     # A view of planes, parts of images with more channels and columns, one image alone, and into a given array.
     np.testing.assert_array_equal(last(np.moveaxis(x, 1, -1)), got)
@@ -251,13 +267,13 @@ def test_a_nan_stays_where_it_is(name, isa):
     np.testing.assert_array_equal(make(layout=LAST[axes])(to_last(x)), to_last(make()(x)))
 
 
-@pytest.mark.parametrize("name", [name for name in LAYERS if name.startswith(("dots, ", "sums, "))])
-def test_dots_and_sums(name, isa):
+@pytest.mark.parametrize("name", [name for name in LAYERS if name.startswith(("dots, ", "sums, ", "patches, "))])
+def test_dots_and_sums_and_patches(name, isa):
     """What is far from finite stays in its own output, and float64 has its own lanes."""
     make, axes, x = operators(name)
     last = make(layout=LAST[axes])
     said = last.describe(to_last(x).shape)["algorithm"]
-    assert said.endswith(name[:4]) or isa == "baseline"  # of whose vector three outputs are more than half
+    assert said.endswith(name.partition(",")[0]) or isa == "baseline"  # three outputs are more than half its vector
     np.testing.assert_allclose(last(to_last(x.astype(float))), to_last(make()(x.astype(float))), rtol=1e-12, atol=1e-12)
     x[0, 0, 3:5], x[-1, 5, -1:] = np.nan, np.inf
     want = make()(x)
@@ -265,6 +281,20 @@ def test_dots_and_sums(name, isa):
     residual = normal(4, *want.shape)
     got = make(layout=LAST[axes], activation="relu")(to_last(x), residual=to_last(residual))
     np.testing.assert_allclose(got, to_last(np.maximum(want + residual, 0)), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_patches_of_many_channels_in_many_pieces(dtype, isa, threads):
+    """More than a block of the sum, and rows whose products do not stay in L1: whole numbers, which do not round."""
+    rng = np.random.default_rng(0)
+    for kernel, shape, settings in [
+        ((520, 3, 4, 4), (2, 520, 6, 90), {"stride": 2}),
+        ((300, 5, 3, 3), (1, 300, 70, 3), {}),
+    ]:
+        x, w = (rng.integers(-4, 5, sizes).astype(dtype) for sizes in (shape, kernel))
+        layer = fastconv.ConvTranspose2d(w, layout="NHWC", **settings)
+        assert layer.describe(to_last(x).shape)["algorithm"].endswith("patches")
+        np.testing.assert_array_equal(layer(to_last(x)), to_last(reference.conv_transpose(x, w, **settings)))
 
 
 @pytest.mark.parametrize("name", [name for name in LAYERS if "of lines of channels" in name or "one output," in name])

@@ -34,25 +34,50 @@ static void FC_NAME(copy_panels)(void *to, const void *from, fc_index from_row, 
  *
  *   y[m*y_channel + r*y_row + t*y_step] += z[m*z_channel + r*z_row + t]     m < channels, r < rows, t < taps
  *
- * Channels inside: the patches of neighbouring pixels overlap, and a sum that was just stored would be waited for.
+ * Channels inside: the patches of neighbouring pixels overlap, and a sum that was just stored would be waited for. So
+ * would one beside it that is loaded under a mask: runs are added in vectors and parts of one that end where they do.
  */
-FC_INLINE void FC_WORD(add_rows)(real *restrict y, const real *restrict z, fc_index channels, fc_index y_channel,
+FC_INLINE void FC_WORD(add_taps)(real *restrict y, const real *restrict z, fc_index channels, fc_index y_channel,
                                  fc_index z_channel, const fc_index taps, const fc_index y_step) {
-    for (fc_index m = 0; m < channels; m++, y += y_channel, z += z_channel)
+    for (fc_index m = 0; m < channels; m++, y += y_channel, z += z_channel) {
+        FC_UNROLL_BY(16)
         for (fc_index t = 0; t < taps; t++) y[t * y_step] += z[t];
+    }
 }
 
 static void FC_NAME(add_patches)(void *y, fc_index y_channel, fc_index y_row, fc_index y_step, const void *z,
                                  fc_index z_channel, fc_index z_row, fc_index channels, fc_index rows, fc_index taps) {
     for (fc_index r = 0; r < rows; r++) {
+        fc_index left = taps;
         real *to = (real *)y + r * y_row;
         const real *from = (const real *)z + r * z_row;
-        switch (y_step == 1 ? taps : 0) { /* so few are known where this is compiled, or the loop takes longer than they */
+        if (y_step != 1) {
+            FC_WORD(add_taps)(to, from, channels, y_channel, z_channel, taps, y_step);
+            continue;
+        }
+        for (; left > 16; left -= 16, to += 16, from += 16)
+            FC_WORD(add_taps)(to, from, channels, y_channel, z_channel, 16, 1);
+        switch (left) { /* as many are known where this is compiled */
 #define FC_CASE(n)                                                                                                     \
-    case n: FC_WORD(add_rows)(to, from, channels, y_channel, z_channel, n, 1); break;
-            FC_CASE(1) FC_CASE(2) FC_CASE(3) FC_CASE(4) FC_CASE(5)
+    case n: FC_WORD(add_taps)(to, from, channels, y_channel, z_channel, n, 1); break;
+            FC_CASE(1)
+            FC_CASE(2)
+            FC_CASE(3)
+            FC_CASE(4)
+            FC_CASE(5)
+            FC_CASE(6)
+            FC_CASE(7)
+            FC_CASE(8)
+            FC_CASE(9)
+            FC_CASE(10)
+            FC_CASE(11)
+            FC_CASE(12)
+            FC_CASE(13)
+            FC_CASE(14)
+            FC_CASE(15)
+            FC_CASE(16)
 #undef FC_CASE
-        default: FC_WORD(add_rows)(to, from, channels, y_channel, z_channel, taps, y_step);
+        default: break;
         }
     }
 }
