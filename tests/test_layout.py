@@ -166,6 +166,13 @@ LAYERS = {
     "patches, same": ("conv", (1, 24, 9, 9), (5, 24, 2, 4), {"padding": "same"}),
     "patches, more padding than pixels": ("conv", (1, 24, 3, 2), (3, 24, 7, 6), {"padding": 6}),
     "patches, 1-D": ("conv", (2, 32, 145), (3, 32, 5), {"padding": 2}),
+    "patches, long": ("conv", (1, 32, 3001), (3, 32, 7), {"padding": 9, "dilation": 3}),
+    "patches, transposed, long": (
+        "conv_transpose",
+        (1, 128, 2, 1500),
+        (128, 3, 1, 5),
+        {"padding": (0, 2), "stride": (1, 2)},
+    ),
     "patches, transposed": ("conv_transpose", (2, 64, 8, 9), (64, 3, 4, 4), {"padding": 1, "stride": 2}),
     "patches, transposed, 1-D": ("conv_transpose", (1, 24, 50), (24, 1, 5), {"stride": 3, "output_padding": 1}),
     "patches, transposed, holes": ("conv_transpose", (1, 30, 7, 6), (30, 2, 2, 3), {"stride": (3, 5)}),
@@ -281,6 +288,20 @@ def test_dots_and_sums_and_patches(name, isa):
     residual = normal(4, *want.shape)
     got = make(layout=LAST[axes], activation="relu")(to_last(x), residual=to_last(residual))
     np.testing.assert_allclose(got, to_last(np.maximum(want + residual, 0)), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name", ["patches, dilated", "patches, transposed", "patches, long", "patches, transposed, long"]
+)
+def test_patches_have_the_same_bits_on_any_number_of_threads(name, isa):
+    """Bands of rows, and parts of the columns of few."""
+    make, axes, x = operators(name)
+    layer, x = make(layout=LAST[axes], activation="relu"), to_last(x)
+    want = layer(x)
+    for threads in (2, 3, 5):
+        with fastconv.threads(threads):
+            assert layer.describe(x.shape)["items"] > 1
+            np.testing.assert_array_equal(layer(x), want)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

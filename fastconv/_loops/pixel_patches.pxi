@@ -4,13 +4,13 @@
     y[p * stride + k * dilation - padding][m] += z[p][k, m]     a row of taps is one run of outputs
 
 A convolution is the transposed one of its kernel turned around. 3 outputs of 3x3 taps are 27 columns, which fill two
-vectors; as outputs alone they fill a fifth of one. Nothing is packed but weights. An item is a band of output rows; the
-products of the input rows that two bands read are computed for both. A sum does not depend on bands: it adds up row
-after row of the input, and along a row in the order of `add_run`.
+vectors; as outputs alone they fill a fifth of one. Nothing is packed but weights. An item is a band of output rows, or
+a part of the columns of few; what two of them read is multiplied for both. A sum does not depend on that: it adds up
+row after row of the input, along a row piece after piece, and in a piece in the order of `add_run`.
 """
 
 cdef enum:
-    SUMS_BYTES = 24 << 10      # of products that are added at once, of some rows of the image or a part of one: in L1
+    SUMS_BYTES = 24 << 10       # of products that are added at once, of some rows of the image or a part of one: in L1
     LEAST_PIECE = 28            # pixels: two tiles
 
 
@@ -26,10 +26,16 @@ cdef struct PixelPatchJob:
     char *y
     Py_ssize_t x_image, x_row, x_column, y_image            # strides in elements
     Py_ssize_t height, width, out_h, out_w
-    Py_ssize_t images, bands, rows, threads                 # output rows of a band
+    Py_ssize_t images, bands, rows, parts, columns_of_part, threads     # output rows of a band
     Py_ssize_t together, piece      # input rows, and pixels of a row, whose products are added at once
     Py_ssize_t sum_row, scratch_bytes
     char *scratch
+
+
+cdef struct Band:
+    Py_ssize_t top, bottom, left, right                     # output rows and columns
+    char *y                                                 # of its image
+    char *sums
 
 
 cdef class PixelPatches(Runner):
@@ -80,7 +86,7 @@ cdef class PixelPatches(Runner):
             return 0
         job.scratch = <char *>borrow(job.threads * job.scratch_bytes)
         with nogil:
-            fc_parallel(pixel_band, &job, job.images * job.bands, job.threads)
+            fc_parallel(pixel_band, &job, job.images * job.bands * job.parts, job.threads)
         give_back(job.scratch)
         return 0
 
@@ -93,12 +99,15 @@ cdef class PixelPatches(Runner):
         job.threads = max(1, min(threads, FC_MAX_THREADS, 1 + products // SERIAL_PRODUCTS))
         job.bands = max(1, min(ceil_div(job.threads, max(1, job.images)), job.out_h))
         job.rows = ceil_div(job.out_h, job.bands)
-        job.threads = max(1, min(job.threads, job.images * job.bands))
         job.sum_row = ceil_div(job.columns, 2 * lanes) * 2 * lanes + line
         job.piece = max(<Py_ssize_t>LEAST_PIECE, SUMS_BYTES // (job.sum_row * job.itemsize))
         job.together = job.piece // max(1, job.width) if job.x_row == job.width * job.x_column else 1
         job.together, job.piece = max(1, job.together), ceil_div(job.width, max(1, ceil_div(job.width, job.piece)))
         job.scratch_bytes = job.together * job.piece * job.sum_row * job.itemsize
+        job.parts = max(1, min(ceil_div(job.threads, max(1, job.images * job.bands)),
+                               job.width // (4 * max(1, job.piece))))
+        job.columns_of_part = ceil_div(job.out_w, job.parts)
+        job.threads = max(1, min(job.threads, job.images * job.bands * job.parts))
         return 0
 
     def describe(self, x_shape, y_shape, threads=1):
@@ -109,38 +118,50 @@ cdef class PixelPatches(Runner):
         job.x_column, job.x_row = job.channels, job.channels * x_sizes[4]
         self._cut_work(&job, x_sizes, y_sizes, threads)
         return {"algorithm": "direct, rows of pixels, patches", "dtype": "float32" if job.itemsize == 4 else "float64",
-                "tile": f"{job.kernels.rows}x{2 * job.kernels.lanes}", "items": job.images * job.bands,
+                "tile": f"{job.kernels.rows}x{2 * job.kernels.lanes}", "items": job.images * job.bands * job.parts,
                 "products": [(job.columns, job.channels)], "threads": job.threads,
                 "workspace_bytes": job.scratch_bytes * job.threads}
 
 
 cdef void pixel_band(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
-    """A band of output rows: all that the input rows before, in and behind it add to it."""
+    """Some output rows, or a part of their columns: all that the input above, there and below adds to them."""
     cdef const PixelPatchJob *job = <const PixelPatchJob *>pointer
-    cdef Py_ssize_t size = job.itemsize, image = number // job.bands, begin = number % job.bands * job.rows
-    cdef Py_ssize_t end = min(job.out_h, begin + job.rows), h, last, w, r, i, count, rows
-    cdef char *scratch = job.scratch + worker * job.scratch_bytes
-    cdef char *y = job.y + image * job.y_image * size
-    cdef const char *x = job.x + image * job.x_image * size
-    if begin >= end:
+    cdef Py_ssize_t size = job.itemsize, part = number % job.parts, h, w, r, i, count, rows, row
+    cdef Band band
+    cdef const char *x
+    number //= job.parts
+    band.top, band.left = number % job.bands * job.rows, part * job.columns_of_part
+    band.bottom = min(job.out_h, band.top + job.rows)
+    band.right = min(job.out_w, band.left + job.columns_of_part)
+    number //= job.bands
+    band.y, x = job.y + number * job.y_image * size, job.x + number * job.x_image * size
+    band.sums = job.scratch + worker * job.scratch_bytes
+    if band.top >= band.bottom or band.left >= band.right:
         return
-    start_pixels(job, y + begin * job.out_w * job.outputs * size, (end - begin) * job.out_w)
-    h = ceil_div(max(0, begin + job.padding[0] - (job.kernel[0] - 1) * job.dilation[0]), job.step[0])
-    last = min(job.height - 1, (end - 1 + job.padding[0]) // job.step[0]) if end - 1 + job.padding[0] >= 0 else -1
-    while h <= last:
-        rows, w = min(job.together, last + 1 - h), 0
-        while w < job.width:
+    for r in range(band.top, band.bottom):
+        start_pixels(job, band.y + (r * job.out_w + band.left) * job.outputs * size, band.right - band.left)
+    h = ceil_div(max(0, band.top + job.padding[0] - (job.kernel[0] - 1) * job.dilation[0]), job.step[0])
+    while h < inputs_before(job, 0, band.bottom, job.height):
+        rows = min(job.together, inputs_before(job, 0, band.bottom, job.height) - h)
+        w = ceil_div(max(0, band.left + job.padding[1] - (job.kernel[1] - 1) * job.dilation[1]), job.step[1])
+        w -= w % job.piece
+        while w < inputs_before(job, 1, band.right, job.width):
             count = min(job.piece, job.width - w)
-            multiply_piece(job, x + (h * job.x_row + w * job.x_column) * size, rows * count, scratch)
+            multiply_piece(job, x + (h * job.x_row + w * job.x_column) * size, rows * count, band.sums)
             for r in range(rows):
                 for i in range(job.kernel[1] if job.dilation[1] > 1 else 1):
-                    add_run(job, y, scratch + r * count * job.sum_row * size, h + r, w, count, i, begin, end)
+                    add_run(job, &band, band.sums + r * count * job.sum_row * size, h + r, w, count, i)
             w += count
         h += rows
-    if job.end.given:
-        i = begin * job.out_w * job.outputs
-        job.kernels.finish(1, (end - begin) * job.out_w * job.outputs, y + i * size, 0,
-                           residual_at(&job.end, image, 0, i, size), 0, job.end.kind, job.end.slope)
+    for r in range(band.top, band.bottom if job.end.given else band.top):
+        row = (r * job.out_w + band.left) * job.outputs
+        job.kernels.finish(1, (band.right - band.left) * job.outputs, band.y + row * size, 0,
+                           residual_at(&job.end, number, 0, row, size), 0, job.end.kind, job.end.slope)
+
+
+cdef Py_ssize_t inputs_before(const PixelPatchJob *job, int axis, Py_ssize_t output, Py_ssize_t size) noexcept nogil:
+    """How many input rows or columns may reach outputs before one."""
+    return min(size, ceil_div(max(0, output + job.padding[axis]), job.step[axis]))
 
 
 cdef void start_pixels(const PixelPatchJob *job, char *y, Py_ssize_t pixels) noexcept nogil:
@@ -173,9 +194,9 @@ cdef void multiply_piece(const PixelPatchJob *job, const char *x, Py_ssize_t cou
         k += FC_BLOCK_K
 
 
-cdef void add_run(const PixelPatchJob *job, char *y, const char *sums, Py_ssize_t h, Py_ssize_t w, Py_ssize_t count,
-                  Py_ssize_t tap, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    """To output rows begin .. end, of an input row's `count` pixels from w on, the products of a run of taps.
+cdef void add_run(const PixelPatchJob *job, const Band *band, const char *sums, Py_ssize_t h, Py_ssize_t w,
+                  Py_ssize_t count, Py_ssize_t tap) noexcept nogil:
+    """To the outputs of a band, of an input row's `count` pixels from w on, the products of a run of taps.
 
     A run is a row of taps, or one where dilation is between them. So many pixels apart runs do not overlap, and are
     added without waiting for each other.
@@ -183,19 +204,20 @@ cdef void add_run(const PixelPatchJob *job, char *y, const char *sums, Py_ssize_
     cdef Py_ssize_t taps = job.kernel[1] if job.dilation[1] == 1 else 1, step = job.step[1], size = job.itemsize
     cdef Py_ssize_t apart = ceil_div(taps, step), row = h * job.step[0] - job.padding[0], residue, i, n, lo, hi, at
     cdef Py_ssize_t first = w * step + tap * job.dilation[1] - job.padding[1]       # output of the first pixel
-    cdef Py_ssize_t low = ceil_div(max(0, begin - row), job.dilation[0])
-    cdef Py_ssize_t rows = min(job.kernel[0], ceil_div(max(0, end - row), job.dilation[0])) - low
+    cdef Py_ssize_t low = ceil_div(max(0, band.top - row), job.dilation[0])
+    cdef Py_ssize_t rows = min(job.kernel[0], ceil_div(max(0, band.bottom - row), job.dilation[0])) - low
+    cdef char *y
     if rows <= 0:
         return
-    y += (row + low * job.dilation[0]) * job.out_w * job.outputs * size
+    y = band.y + (row + low * job.dilation[0]) * job.out_w * job.outputs * size
     sums += (low * job.kernel[1] + tap) * job.outputs * size
     for residue in range(min(apart, count)):
         i = residue
         while i < count:
             at, n = first + i * step, 1
-            lo, hi = min(taps, max(0, -at)), min(taps, max(0, job.out_w - at))
+            lo, hi = min(taps, max(0, band.left - at)), min(taps, max(0, band.right - at))
             if lo == 0 and hi == taps:                      # and so are others behind it
-                n = min((count - 1 - i) // apart, (job.out_w - taps - at) // (apart * step)) + 1
+                n = min((count - 1 - i) // apart, (band.right - taps - at) // (apart * step)) + 1
             if lo < hi:
                 job.kernels.add_patches(y + (at + lo) * job.outputs * size, apart * step * job.outputs,
                                         job.dilation[0] * job.out_w * job.outputs, 1,
