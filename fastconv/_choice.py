@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .geometry import Axis
 
 LARGE = 224  # pixels beyond what the kernel spans: what an image is taken for whose size is not known yet
+MAX_STEP = 2**20  # stride and dilation of patches, whose places are computed from them
 MAX_SPAN = 2**40  # a kernel that spans more than any image has nothing to choose
 
 NARROW_TIME = 1.15  # of vectors of half the width, where both leave no lane empty
@@ -184,7 +185,7 @@ def _patches_of_pixels(operator: Convolution | TransposedConvolution, lanes: int
     A convolution without stride, too, whose outputs alone would leave vectors empty.
     """
     outputs, channels = operator.core_channels
-    if operator.groups > 1 or len(operator.kernel) > 2 or operator.padding_mode != "zeros":
+    if operator.groups > 1 or not _adds_patches(operator):
         return False
     if channels < PATCHED_CHANNELS or channels * outputs * prod(operator.kernel) * itemsize > PATCHED_BYTES:
         return False
@@ -192,6 +193,12 @@ def _patches_of_pixels(operator: Convolution | TransposedConvolution, lanes: int
         return True
     few = outputs > MOST_SUMS and 8 * outputs < 7 * lanes
     return few and prod(operator.kernel) > 1 and max(operator.stride) == prod(operator.factor) == 1
+
+
+def _adds_patches(operator: Convolution | TransposedConvolution) -> bool:
+    """Tell whether pixels have patches: two axes at most, nothing but zeros around, steps that cannot overflow."""
+    small = max(*operator.stride, *operator.dilation) <= MAX_STEP
+    return small and len(operator.kernel) <= 2 and operator.padding_mode == "zeros"
 
 
 def _pixels_cost(operator: Convolution | TransposedConvolution, size: tuple[int, ...], lanes: int) -> float:
@@ -424,7 +431,7 @@ def _direct_cost(
 
 def _patches_cost(operator: Convolution | TransposedConvolution, size: tuple[int, ...]) -> float:
     """Return the cost of a transposed convolution whose weights are multiplied as they are given; inf of others."""
-    if not isinstance(operator, TransposedConvolution) or operator.padding_mode != "zeros" or len(size) > 2:
+    if not isinstance(operator, TransposedConvolution) or not _adds_patches(operator):
         return inf
     outputs, inputs = operator.core_channels
     products, pixels = operator.groups * outputs * prod(operator.kernel), prod(size)

@@ -146,4 +146,5 @@ def test_who_chooses_it(near, monkeypatch):
         chosen(1024, 512, 2, 4, padding=0) == "patches" != chosen(1024, 512, 2, 4, padding=0, padding_mode="circular")
     )
     assert chosen(64, 32, 4, 64) != "patches"
+    assert chosen(1024, 512, 4, 1, padding=0) == "patches" != chosen(1024, 512, 4, 1, padding=0, stride=2**40)
     _choice.choose.cache_clear()
