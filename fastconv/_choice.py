@@ -118,7 +118,9 @@ def choose(
     choice = _choose(operator, size, compute, algorithm, widths, last, once)
     if choice.engine == "direct" and last and _sums_of_channels(operator, lanes, compute.itemsize):
         return choice._replace(engine="sums of channels")
-    if choice.engine in ("direct", "taps") and last and _patches_of_pixels(operator, lanes, compute.itemsize):
+    empty = choice.engine == "taps" and _leaves_lanes_empty(operator, lanes * 4 // compute.itemsize)
+    known = choice.engine in ("direct", "taps") and last and not empty
+    if known and _patches_of_pixels(operator, lanes, compute.itemsize):
         return choice._replace(engine="patches of pixels")
     if choice.engine == "direct" and last and _dots_of_pixels(operator, lanes, compute.itemsize):
         return choice._replace(engine=_dots_or_sums(operator, lanes * 4 // compute.itemsize))
@@ -193,6 +195,12 @@ def _patches_of_pixels(operator: Convolution | TransposedConvolution, lanes: int
         return True
     few = outputs > MOST_SUMS and 8 * outputs < 7 * lanes
     return few and prod(operator.kernel) > 1 and max(operator.stride) == prod(operator.factor) == 1
+
+
+def _leaves_lanes_empty(operator: Convolution | TransposedConvolution, lanes: int) -> bool:
+    """Tell whether the products of a pixel leave a tenth of some vectors empty, which those of rows of taps do not."""
+    columns = operator.core_channels[0] * prod(operator.kernel)
+    return columns > 2 * lanes and columns < 0.9 * (-(-columns // lanes) * lanes)
 
 
 def _adds_patches(operator: Convolution | TransposedConvolution) -> bool:
