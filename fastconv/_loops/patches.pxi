@@ -11,8 +11,8 @@ multiplied: weights need not be finite.
 
 cdef enum:
     PATCH_BYTES = 512 << 10     # of the weights of an item, where there are as many for a panel: in L2 beside ...
-    PATCH_BLOCK = 128           # channels: a panel of their weights, 16 KiB, stays in L1 beside the rows of a tile
     PATCH_PIXELS = 224          # ... the products of these: 16 tiles of 14
+    PATCH_BLOCK = 128           # channels: a panel of their weights, 16 KiB, stays in L1 beside the rows of a tile
     TURNED_AT_ONCE = 8 << 20    # bytes of turned pixels, but for an image that is larger
 
 
