@@ -297,7 +297,8 @@ def test_patches_have_the_same_bits_on_any_number_of_threads(name, isa):
     """Bands of rows, and parts of the columns of few."""
     make, axes, x = operators(name)
     layer, x = make(layout=LAST[axes], activation="relu"), to_last(x)
-    want = layer(x)
+    with fastconv.threads(1):
+        want = layer(x)
     for threads in (2, 3, 5):
         with fastconv.threads(threads):
             assert layer.describe(x.shape)["items"] > 1

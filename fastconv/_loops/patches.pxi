@@ -35,6 +35,14 @@ cdef struct PatchJob:
     char *scratch
 
 
+cdef struct PanelProduct:       # of pixels and the panels that copy_panels makes
+    const fc_real_kernels *kernels
+    Py_ssize_t itemsize, channels, block, columns           # channels of a block of the sum
+    Py_ssize_t x_pixel, sum_row                             # strides in elements
+    const char *weights
+    const char *zeros                                       # for a panel
+
+
 cdef class Patches(Runner):
     """A transposed convolution and its weights, which are those of the caller."""
 
@@ -149,15 +157,19 @@ cdef void patches_item(void *pointer, Py_ssize_t number, Py_ssize_t worker) noex
     cdef Py_ssize_t size = job.itemsize, group = number // job.shares, m = number % job.shares * job.share, pixel = 0
     cdef Py_ssize_t count, outputs = min(job.share, job.outputs - m), row = job.outputs * job.taps
     cdef char *scratch = job.scratch + worker * job.scratch_bytes
+    cdef PanelProduct product
     if outputs <= 0:
         return
     start_outputs(job, group * job.outputs + m, outputs)
     job.kernels.copy_panels(scratch, job.weights + (group * job.channels * row + m * job.taps) * size, row,
                             job.channels, outputs * job.taps)
     memset(scratch + job.zeros_at, 0, 2 * job.kernels.lanes * size)
+    product = PanelProduct(job.kernels, size, job.channels, PATCH_BLOCK, outputs * job.taps, job.pitch, job.sum_row,
+                           scratch, scratch + job.zeros_at)
     while job.channels and pixel < job.images * job.pixels:
         count = min(<Py_ssize_t>PATCH_PIXELS, job.images * job.pixels - pixel)
-        multiply_turned(job, scratch, group, pixel, count, outputs * job.taps)
+        multiply_by_panels(&product, job.turned + (pixel * job.pitch + group * job.channels) * size, count,
+                           scratch + job.sums_at)
         add_products(job, scratch + job.sums_at, group * job.outputs + m, outputs, pixel, count)
         pixel += count
     if job.end.given:
@@ -181,28 +193,25 @@ cdef void start_outputs(const PatchJob *job, Py_ssize_t first, Py_ssize_t output
                     (<double *>y)[i] = (<const double *>job.bias)[first + m]
 
 
-cdef void multiply_turned(const PatchJob *job, char *scratch, Py_ssize_t group, Py_ssize_t pixel, Py_ssize_t count,
-                          Py_ssize_t columns) noexcept nogil:
+cdef void multiply_by_panels(const PanelProduct *product, const char *x, Py_ssize_t count, char *sums) noexcept nogil:
     """The products of some pixels, block after block of the sum: pixels stay in L2, weights of a panel in L1."""
-    cdef Py_ssize_t size = job.itemsize, panel = 2 * job.kernels.lanes, tiles = ceil_div(count, job.kernels.rows)
+    cdef const fc_real_kernels *kernels = product.kernels
+    cdef Py_ssize_t size = product.itemsize, panel = 2 * kernels.lanes, tiles = ceil_div(count, kernels.rows)
     cdef Py_ssize_t k = 0, n, i, at, width
-    cdef const char *x = job.turned + (pixel * job.pitch + group * job.channels) * size
-    cdef const char *weights
     cdef fc_run run
-    while k < job.channels:
-        run = fc_run(0, min(<Py_ssize_t>PATCH_BLOCK, job.channels - k))
-        n = 0
-        while n < columns:
-            width = ceil_div(min(panel, columns - n), job.kernels.part) * job.kernels.part
-            weights = scratch + (n * job.channels + k * width) * size
+    while k < product.channels:
+        run, n = fc_run(0, min(product.block, product.channels - k)), 0
+        while n < product.columns:
+            width = ceil_div(min(panel, product.columns - n), kernels.part) * kernels.part
             for i in range(tiles):
                 at = count * i // tiles
-                job.kernels.pixel_product(count * (i + 1) // tiles - at, min(panel, columns - n),
-                                          x + (at * job.pitch + k) * size, job.pitch, &run, 1, weights,
-                                          scratch + job.sums_at + (at * job.sum_row + n) * size, job.sum_row,
-                                          scratch + job.zeros_at if k == 0 else NULL)
+                kernels.pixel_product(count * (i + 1) // tiles - at, min(panel, product.columns - n),
+                                      x + (at * product.x_pixel + k) * size, product.x_pixel, &run, 1,
+                                      product.weights + (n * product.channels + k * width) * size,
+                                      sums + (at * product.sum_row + n) * size, product.sum_row,
+                                      product.zeros if k == 0 else NULL)
             n += panel
-        k += PATCH_BLOCK
+        k += product.block
 
 
 cdef void add_products(const PatchJob *job, const char *products, Py_ssize_t first, Py_ssize_t outputs,

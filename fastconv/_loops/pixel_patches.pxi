@@ -128,6 +128,8 @@ cdef void pixel_band(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexce
     cdef const PixelPatchJob *job = <const PixelPatchJob *>pointer
     cdef Py_ssize_t size = job.itemsize, part = number % job.parts, h, w, r, i, count, rows, row
     cdef Band band
+    cdef PanelProduct product = PanelProduct(job.kernels, size, job.channels, FC_BLOCK_K, job.columns, job.x_column,
+                                             job.sum_row, job.weights, job.bias - 2 * job.kernels.lanes * size)
     cdef const char *x
     number //= job.parts
     band.top, band.left = number % job.bands * job.rows, part * job.columns_of_part
@@ -147,7 +149,7 @@ cdef void pixel_band(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexce
         w -= w % job.piece
         while w < inputs_before(job, 1, band.right, job.width):
             count = min(job.piece, job.width - w)
-            multiply_piece(job, x + (h * job.x_row + w * job.x_column) * size, rows * count, band.sums)
+            multiply_by_panels(&product, x + (h * job.x_row + w * job.x_column) * size, rows * count, band.sums)
             for r in range(rows):
                 for i in range(job.kernel[1] if job.dilation[1] > 1 else 1):
                     add_run(job, &band, band.sums + r * count * job.sum_row * size, h + r, w, count, i)
@@ -172,26 +174,6 @@ cdef void start_pixels(const PixelPatchJob *job, char *y, Py_ssize_t pixels) noe
         n = min(done, pixels - done, most)
         memcpy(y + done * pixel, y, n * pixel)
         done += n
-
-
-cdef void multiply_piece(const PixelPatchJob *job, const char *x, Py_ssize_t count, char *sums) noexcept nogil:
-    """The products of neighbouring pixels with all taps, block after block of the sum."""
-    cdef Py_ssize_t size = job.itemsize, panel = 2 * job.kernels.lanes, part = job.kernels.part, k = 0, n, i, at, width
-    cdef Py_ssize_t tiles = ceil_div(count, job.kernels.rows)
-    cdef const char *zeros = job.bias - panel * size
-    cdef fc_run run
-    while k < job.channels:
-        run, n = fc_run(0, min(<Py_ssize_t>FC_BLOCK_K, job.channels - k)), 0
-        while n < job.columns:
-            width = ceil_div(min(panel, job.columns - n), part) * part
-            for i in range(tiles):
-                at = count * i // tiles
-                job.kernels.pixel_product(count * (i + 1) // tiles - at, min(panel, job.columns - n),
-                                          x + (at * job.x_column + k) * size, job.x_column, &run, 1,
-                                          job.weights + (n * job.channels + k * width) * size,
-                                          sums + (at * job.sum_row + n) * size, job.sum_row, zeros if k == 0 else NULL)
-            n += panel
-        k += FC_BLOCK_K
 
 
 cdef void add_run(const PixelPatchJob *job, const Band *band, const char *sums, Py_ssize_t h, Py_ssize_t w,
