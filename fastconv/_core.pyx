@@ -83,8 +83,10 @@ ctypedef fused real:
 cdef enum:
     NARROW_ROWS = 6             # up to this many outputs per pixel, strips beat panels: docs/performance.md
     FEW_CHANNELS = 3            # up to this many channels, too: planning a tap of a panel takes longer than copying it
-    IN_PLACE_ROWS = 32          # up to this many outputs per pixel, a 1x1 product may read the image itself, unpacked,
-    NEAR_IMAGE = 1 << 20        # which stays in L2, about; read again from further away it takes 2 to 3 times as long
+    IN_PLACE_ROWS = 32          # up to this many outputs per pixel, a product may read the image itself, unpacked:
+    NEAR_IMAGE = 1 << 20        # one tap, if it stays in L2, about: from further away it takes 2 to 3 times as long
+    IN_PLACE_PAGES = 32         # several, if its channels have so many pages at most: half of what a load finds at once
+    IN_PLACE_WAYS = 4           # ... and so many lines of a panel meet in one set of L1: half of a small one
     PAGE = 4096                 # channels that lie whole pages apart meet in one set of L1
     DEAD_PRODUCTS = 128         # dead products per output that pay for building it aside: 16 are copied in 50 cycles
     UNIT_PANELS = 8             # panels of weights that make a unit, the smallest share of output channels of an item
@@ -116,7 +118,7 @@ cdef enum:
     WEIGHT_BYTES = 256 << 10    # so much of them at a time stays in L2
     SEGMENT_PIXELS = 256        # of a row of tiles that are transformed together: docs/performance.md
     STACK_BYTES = 64 << 10      # workspace that needs no malloc: a panel of floats. A call of a few us notices
-    TABLE_BYTES = FC_MAX_TABLE + TURN_TABLE + 2 * FC_BLOCK_K * 8   # of a call: see Cut._prepare_tables
+    TABLE_BYTES = FC_MAX_TABLE + TURN_TABLE + FC_BLOCK_K * 8   # of a call: see Cut._prepare_tables
     PACK_SERIAL = 1 << 16       # weights per thread that are worth a thread
     SERIAL_PRODUCTS = 200_000   # multiply-adds per thread, below which waking one costs more than it brings
 

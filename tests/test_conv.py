@@ -215,6 +215,27 @@ def test_an_image_of_long_rows(isa, threads):
     assert_same_bits(fastconv.conv2d(x, w, padding=(1, 2)), reference.conv(x, w, padding=(1, 2)).astype("float32"))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("channels", "outputs", "kernel", "options"),
+    [
+        (16, 32, 2, {}),
+        (20, 16, 9, {"padding": 4}),
+        (3, 9, 3, {"padding": 2, "dilation": 70}),
+        (8, 8, 2, {"padding": 300, "dilation": 512, "groups": 2}),
+    ],
+)
+def test_a_row_read_as_it_lies_is_read_to_its_ends(channels, outputs, kernel, options, dtype, isa, threads):
+    """Between numbers that are none, which no output may have read."""
+    c = case((2, channels, 1063), (outputs, channels // options.get("groups", 1), kernel), dtype, **options)
+    x, w, b = c.arrays
+    wide = np.full((*x.shape[:-1], x.shape[-1] + 20), np.nan, dtype)
+    wide[..., 9:-11] = x
+    y = c.function(wide[..., 9:-11], w, b, **c.options, algorithm="direct")
+    c.check(y)
+    assert_same_bits(y, c.function(x, w, b, **c.options, algorithm="direct"))
+
+
 @pytest.mark.parametrize("outputs", [1, 3, 21, 40])
 @pytest.mark.parametrize(("channels", "size"), [(16, 33), (64, 100), (64, 128), (256, 32)])
 def test_few_outputs_of_a_pixel(channels, size, outputs, isa, threads):

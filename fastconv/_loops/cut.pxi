@@ -79,7 +79,6 @@ cdef struct Job:
     Py_ssize_t aside_offset, list_offset, scratch_bytes     # of a worker's scratch, in bytes
     char *scratch
     Py_ssize_t *panel_row                                   # where the rows of a panel begin
-    Py_ssize_t *image_row                                   # those of the image
     unsigned char *turn_table                               # if pixels with few channels are turned
     unsigned char *shuffle_table                            # if whole output rows are interleaved at once,
     bint filters_in_place                                   # the image, instead of strips of it
@@ -355,14 +354,29 @@ cdef class Cut:
                 return 0
         for axis in range(3):
             image.size[axis] = image.grid[axis] = job.pixels if axis == 2 else 1
-        job.in_place = not job.last & READS_LAST and self._reads_in_place(job)
         return 0
 
     cdef bint _reads_in_place(self, const Job *job):
-        """Two of three: each pixel is read once, its image is near, its channels do not meet in few sets of a cache."""
-        cdef Py_ssize_t channel = job.image.channel * job.itemsize, rows = job.outputs * job.n_phases
+        """Of an image of one row, where all taps of a panel lie inside.
+
+        With one tap, two of three: each pixel is read once, its image is near, its channels do not meet in few sets of
+        a cache. With several, where L1 and its pages hold a panel beside the weights.
+        """
+        cdef const fc_image *image = &job.image
+        cdef Py_ssize_t channel = abs(image.channel) * job.itemsize, rows = job.outputs * job.n_phases
+        cdef Py_ssize_t channels = min(job.channels, FC_BLOCK_K), apart = min(PAGE, channel & -channel)
+        cdef Py_ssize_t width = job.panel_tiles * job.kernels.columns * job.itemsize
         cdef bint once = rows <= job.kernels.rows, near = job.channels * channel <= NEAR_IMAGE
-        return rows <= IN_PLACE_ROWS and once + near + (channel % PAGE != 0) >= 2
+        cdef bint one_row = image.size[0] == image.size[1] == image.grid[0] == image.grid[1] == 1
+        cdef bint level = job.reach.planes == 1 and job.reach.low_h == job.reach.span_h == 0
+        if job.strips or job.last & READS_LAST or image.step[2] != 1 or rows > IN_PLACE_ROWS or not (one_row and level):
+            return False
+        if image.origin[0] + job.reach.plane_offset[0] or image.origin[1]:
+            return False
+        if not job.reach.span_w:
+            return once + near + (channel % PAGE != 0) >= 2
+        return (0 < channels * min(channel, PAGE) <= IN_PLACE_PAGES * PAGE
+                and channels * max(apart, width) <= IN_PLACE_WAYS * PAGE)
 
     cdef int _cut_work(self, Job *job, Py_ssize_t threads) except -1:
         """Items: enough for every thread, each small enough for its caches."""
@@ -519,14 +533,14 @@ cdef class Cut:
         return group.offset[3 * group.kernel[2] + 1] - group.offset[1] == 1
 
     cdef int _lay_out_scratch(self, Job *job) except -1:
-        """[pixels: a panel or a strip][outputs built aside][runs, or rows of the strip]"""
+        """[pixels: a panel or a strip][outputs built aside][rows of the image or the strip][runs]"""
         cdef Py_ssize_t pixels, lists, aside
         if job.strips:
             pixels = self._strip_bytes(job, job.rows, job.columns)
             lists = 3 * FC_BLOCK_K * sizeof(Py_ssize_t)
         else:
             pixels = (self.most_products * job.panel_pitch + 2 * job.kernels.columns) * job.itemsize
-            lists = (self.most_products + 1) * sizeof(fc_run)
+            lists = FC_BLOCK_K * sizeof(Py_ssize_t) + (self.most_products + 1) * sizeof(fc_run)
         job.aside_offset = ceil_div(pixels, 64) * 64
         aside = self._aside_bytes(job, job.item_pixels)
         if filters_streaming(job):
@@ -538,17 +552,13 @@ cdef class Cut:
         return 0
 
     cdef void _prepare_tables(self, Job *job, char *room) noexcept:
-        """TABLE_BYTES: [tables of the shuffles out and in][rows of a panel][rows of an image]"""
+        """TABLE_BYTES: [tables of the shuffles out and in][rows of a panel]"""
         cdef Py_ssize_t i
         cdef unsigned char *turn_table = <unsigned char *>room + FC_MAX_TABLE
         job.panel_row = <Py_ssize_t *>(turn_table + TURN_TABLE)
-        job.image_row = job.panel_row + FC_BLOCK_K
         if not job.strips:
             for i in range(self.most_products):
                 job.panel_row[i] = i * job.panel_pitch
-        if job.in_place:
-            for i in range(FC_BLOCK_K):
-                job.image_row[i] = i * job.image.channel
         if job.last & READS_LAST and job.groups == 1 and 2 <= job.channels <= LAST_WAYS:
             job.turn_table = turn_table
             fc_shuffle_table(turn_table, job.movers.unit, job.channels, job.itemsize, 1)

@@ -79,7 +79,9 @@ cdef void panel_item(const Job *job, const Item *item, Py_ssize_t number) noexce
     cdef Py_ssize_t columns = job.panel_tiles * job.kernels.columns, g, b, p, count, n_runs, column
     cdef const Span *span = job.span
     cdef Py_ssize_t first, end, blocks
-    cdef fc_run *runs = <fc_run *>(item.pixels + job.list_offset)
+    cdef const char *pixels
+    cdef Py_ssize_t *image_row = <Py_ssize_t *>(item.pixels + job.list_offset)
+    cdef fc_run *runs = <fc_run *>(image_row + FC_BLOCK_K)
     cdef fc_image image = job.image
     cdef const Packed *packed
     cdef const Block *block
@@ -97,14 +99,16 @@ cdef void panel_item(const Job *job, const Item *item, Py_ssize_t number) noexce
         for b in range(packed.blocks):
             block = packed.block + b
             image.pixels = channel_pixels(job, item, block.c0)
+            if job.in_place:
+                index_image(&image, packed, block, image_row)
             p = first
             while p < end:
                 count = min(columns, end - p)
                 column = p - first if job.aside else p
-                if job.in_place and count % job.kernels.lanes == 0:
-                    runs[0] = fc_run(0, block.c1 - block.c0)
-                    multiply(job, item, packed, block, column, count, runs, 1,
-                             <const char *>image.pixels + p * job.itemsize, job.image_row)
+                if job.in_place and lies_inside(job, &image, p, count):
+                    runs[0] = fc_run(0, (block.c1 - block.c0) * (block.t1 - block.t0))
+                    pixels = <const char *>image.pixels + (p + image.origin[2]) * job.itemsize
+                    multiply(job, item, packed, block, column, count, runs, 1, pixels, image_row)
                 else:
                     if job.last & READS_LAST:
                         n_runs = pack_panel_last(job, &image, packed, block, p, count, item.pixels, runs)
@@ -118,6 +122,22 @@ cdef void panel_item(const Job *job, const Item *item, Py_ssize_t number) noexce
                 p += columns
     if job.aside:
         store_pixels(job, item, span, first, end)
+
+
+cdef bint lies_inside(const Job *job, const fc_image *image, Py_ssize_t p, Py_ssize_t count) noexcept nogil:
+    """Are these pixels of an image of one row whole vectors, and all that their taps read pixels of it?"""
+    cdef Py_ssize_t first = p + image.origin[2] + job.reach.low_w
+    return count % job.kernels.lanes == 0 and first >= 0 and first + count + job.reach.span_w <= image.size[2]
+
+
+cdef void index_image(const fc_image *image, const Packed *packed, const Block *block,
+                      Py_ssize_t *image_row) noexcept nogil:
+    """Where each product of the block reads an image of one row, for the first output."""
+    cdef Py_ssize_t t, c
+    for t in range(block.t0, block.t1):
+        for c in range(block.c1 - block.c0):
+            image_row[0] = c * image.channel + packed.group.offset[3 * t + 2]
+            image_row += 1
 
 
 cdef struct Strip:              # padded input rows: [channel][plane][row][w modulo step][pitch]

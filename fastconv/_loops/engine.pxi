@@ -53,6 +53,7 @@ cdef class Engine(Runner):
             return 0
         self.cut._flatten_pointwise(&job)
         self.cut._cut_work(&job, threads)
+        job.in_place = self.cut._reads_in_place(&job)
         small = job.scratch_bytes * job.threads + TABLE_BYTES <= STACK_BYTES
         if small:
             job.scratch = stack + (-<Py_ssize_t>stack & 63)
