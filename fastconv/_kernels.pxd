@@ -77,6 +77,8 @@ cdef extern from "fastconv/kernels.h" nogil:
                            fc_index) noexcept nogil
         void (*finish)(fc_index, fc_index, void *, fc_index, const void *, fc_index, int, double) noexcept nogil
         void (*transpose)(void *, fc_index, const void *, fc_index, fc_index, fc_index) noexcept nogil
+        void (*turn_apart)(void *const *, fc_index, const void *, fc_index, fc_index, fc_index) noexcept nogil
+        void (*turn_together)(void *, const void *const *, fc_index, fc_index, fc_index, fc_index) noexcept nogil
         void (*pack_pixels)(void *, const void *, fc_index, fc_index, fc_index, fc_index, fc_index) noexcept nogil
         void (*unpack_pixels)(void *, fc_index, fc_index, const void *, fc_index) noexcept nogil
         void (*resize_row)(void *, const void *, const fc_index *, const void *, fc_index) noexcept nogil

@@ -33,6 +33,11 @@ PUT_BYTES, PUT_WORDS, LOOP, BEGIN = 2, 4, 4, 60  # operations, about: for a mask
 PUT_LONG = 1  # for a mask with AVX-512
 
 
+# Lanes of a vector, and how much of the squares of as many rows and columns a coarse pixel has to fill, to be turned as
+# a matrix of channels by fine pixels (kernels/turn.h): measured beside permutations, which are slow without shuffles.
+LEAST_FILLED = {2: 0, 4: 0, 8: 0.45, 16: 0.3}
+
+
 class Permutation(NamedTuple):
     """What the core does again and again along a row: a group of pixels, a block of their channels."""
 
@@ -70,6 +75,21 @@ class Plan(NamedTuple):
     run: int  # bytes
     tiles: list[_Tile]
     cost: float  # operations of a pixel, about
+
+
+def turns(lanes: int, itemsize: int, channels: int, factors: tuple[int, int], order: str) -> bool:
+    """Tell whether coarse pixels are turned, not permuted: many fine ones of many channels that lie apart.
+
+    lanes : of a float32 vector.
+    """
+    places, lanes = math.prod(factors), lanes * WORD // itemsize
+    if order == "dcr" or itemsize not in (WORD, 2 * WORD) or places > MOST_RUNS or channels == 1:
+        return False
+    if places <= SIDE and lanes > SIDE:
+        return False  # vectors of a few fine pixels are permuted as fast as they are copied
+    whole = places // lanes * lanes if places % lanes <= 1 else -(-places // lanes) * lanes  # a single one is copied
+    filled = places * channels / (max(whole, places) * -(-channels // lanes) * lanes)
+    return filled >= LEAST_FILLED[lanes]
 
 
 @lru_cache(maxsize=256)

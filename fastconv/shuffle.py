@@ -16,7 +16,7 @@ from ._arrays import (
     check_out,
 )
 from ._config import get_num_threads
-from ._permutation import permutation
+from ._permutation import permutation, turns
 from .geometry import shuffle_factors, shuffle_geometry
 from .plan import SubpixelConv2d
 
@@ -306,14 +306,17 @@ def _move_last(x: NDArray[Any], y: NDArray[Any], geometry: ShuffleGeometry, orde
     n, channels = geometry.fine[:2]
     (fd, fh, fw), (d, h, w) = geometry.factors, geometry.coarse[2:]
     pixel, threads = channels * x.itemsize, get_num_threads()
-    steps = None
+    steps, turned = None, False
     if fd == 1 and pixel and not x.dtype.hasobject:
+        aligned = x.flags.aligned and y.flags.aligned
+        turned = aligned and turns(_core.widths()[0], x.itemsize, channels, (fh, fw), order)
+    if fd == 1 and pixel and not x.dtype.hasobject and not turned:
         steps = permutation(_core.byte_units(), x.itemsize, channels, (fh, fw), order, undo)
-    if steps is not None:
+    if steps is not None or turned:
         x, rows = np.ascontiguousarray(x), [(n * d * h, w * fh * fw * pixel), (n * d * h * fh, w * fw * pixel)]
         source, target = rows[::-1] if undo else rows
         sides = x.reshape(-1).view(np.uint8).reshape(source), y.reshape(-1).view(np.uint8).reshape(target)
-        _core.shuffle_last(*sides, pixel, (fh, fw), steps, undo, threads)
+        _core.shuffle_last(*sides, x.itemsize, channels, (fh, fw), steps, undo, threads)
     elif fd == 1 and order == "dcr" and pixel and not x.dtype.hasobject:
         # Of fw neighbouring pixels all channels stay together: only fh such runs change places with the row.
         x, run = np.ascontiguousarray(x), fw * pixel

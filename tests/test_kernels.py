@@ -69,6 +69,8 @@ SIGNATURES = {
     "depthwise": (None, POINTER, INDEX, INDEX, POINTER, *[INDEX] * 4, POINTER, POINTER, INDEX, POINTER, POINTER),
     "depthwise_sums": (None, POINTER, INDEX, INDEX, POINTER, *[INDEX] * 3, POINTER, POINTER, INDEX, POINTER, POINTER),
     "transpose": (None, POINTER, INDEX, POINTER, INDEX, INDEX, INDEX),
+    "turn_apart": (None, POINTER, INDEX, POINTER, INDEX, INDEX, INDEX),
+    "turn_together": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX),
     "pack_pixels": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, INDEX),
     "unpack_pixels": (None, POINTER, INDEX, INDEX, POINTER, INDEX),
     "pack_block": (None, POINTER, POINTER, INDEX, INDEX, INDEX, INDEX, INDEX),
@@ -817,6 +819,33 @@ def test_transpose(kernel, guard, rng):
         got = guard.take(strided(y, (columns, rows), to_row, 1))
         guard.check()
         assert_same_bits(got, x.T.copy())
+
+
+@every("turn_apart")
+def test_turn_apart(kernel, guard, rng):
+    for rows, columns in product(tails(kernel.lanes, 2), repeat=2):
+        count, gap = int(rng.integers(0, 4)), int(rng.integers(0, 3))
+        x = rng.standard_normal((count, rows, columns)).astype(kernel.dtype)
+        places = [guard.output((count, rows + gap), kernel.dtype) for _ in range(columns)]
+        to = guard.input(np.array([address(place) for place in places], np.uintp))
+        kernel(to, rows + gap, guard.input(x), rows, columns, count)
+        got = np.array([guard.take(place[:, :rows]) for place in places])
+        guard.check()
+        assert_same_bits(got, np.ascontiguousarray(x.transpose(2, 0, 1)))
+
+
+@every("turn_together")
+def test_turn_together(kernel, guard, rng):
+    for rows, columns in product(tails(kernel.lanes, 2), repeat=2):
+        count, gap = int(rng.integers(0, 4)), int(rng.integers(0, 3))
+        x = rng.standard_normal((rows, count, columns + gap)).astype(kernel.dtype)
+        y = guard.output((count, columns, rows), kernel.dtype)
+        places = [guard.input(place.reshape(-1)[: place.size - gap if count else 0]) for place in x]
+        from_ = guard.input(np.array([address(place) for place in places], np.uintp))
+        kernel(y, from_, columns + gap, rows, columns, count)
+        got = guard.take(y)
+        guard.check()
+        assert_same_bits(got, np.ascontiguousarray(x[..., :columns].transpose(1, 2, 0)))
 
 
 @every("pack_pixels")

@@ -162,10 +162,11 @@ cdef void unshuffle_past(const Shuffle *job, fc_interleaving *how, char *coarse,
 
 cdef struct LastShuffle:        # rows of coarse [w][k], k = (c*fh + i)*fw + j or another order, and of fine [w][j][c]
     const fc_byte_kernels *movers
+    const fc_real_kernels *turns                    # whose squares turn the elements of a pixel; NULL: they are permuted
     fc_permutation plan
     char *coarse
     char *fine
-    Py_ssize_t fh, fw, width, undo
+    Py_ssize_t fh, fw, width, undo, channels
     Py_ssize_t pixel, block                         # bytes of a fine pixel, and of a block of its channels
     Py_ssize_t columns                              # runs of a fine row: 1, or its pixels apart
     Py_ssize_t piece, pieces                        # coarse pixels of an item
@@ -173,23 +174,29 @@ cdef struct LastShuffle:        # rows of coarse [w][k], k = (c*fh + i)*fw + j o
     bint streams                                    # past the caches
 
 
-def shuffle_last(x, y, Py_ssize_t pixel, factors, permutation, bint undo, Py_ssize_t threads):
-    """Moves bytes between coarse (rows, W*fh*fw*pixel) and fine (rows*fh, W*fw*pixel), both contiguous.
+def shuffle_last(x, y, Py_ssize_t itemsize, Py_ssize_t channels, factors, permutation, bint undo, Py_ssize_t threads):
+    """Moves bytes between coarse (rows, W*fh*fw*channels*itemsize) and fine (rows*fh, W*fw*channels*itemsize).
 
-    A fine pixel has `pixel` bytes; fastconv/_permutation.py says how those of a block of channels change places.
+    permutation : how those of a block of channels change places, by fastconv/_permutation.py. None: a coarse pixel is
+        turned, a matrix of channels by fh*fw places, 64 at most, of 4 or 8 bytes.
     """
     cdef LastShuffle job
     cdef const unsigned char[:, ::1] source = x
     cdef unsigned char[:, ::1] target = y
-    cdef const Py_ssize_t[::1] places = permutation[5]
-    cdef const unsigned char[::1] masks = permutation[6]
+    cdef const Py_ssize_t[::1] places
+    cdef const unsigned char[::1] masks
     cdef fc_permutation *plan = &job.plan
-    cdef Py_ssize_t rows, area, runs
+    cdef Py_ssize_t rows, area, runs, pixel = channels * itemsize
     job.fh, job.fw = factors
     area = job.fh * job.fw
-    plan.pixels, job.block, runs, plan.tiles = permutation[1:5]
     job.movers, job.pixel, job.undo = &fc_isa_table(current_isa).bytes, pixel, undo
-    plan.unit = permutation[0]
+    job.turns, job.channels = NULL, channels
+    plan.pixels, job.block, runs, plan.tiles, plan.unit = 1, pixel, job.fh, 1, job.movers.unit
+    if permutation is None:
+        job.turns = &fc_isa_table(current_isa).f32 if itemsize == 4 else &fc_isa_table(current_isa).f64
+    else:
+        plan.unit, plan.pixels, job.block, runs, plan.tiles, places, masks = permutation
+        plan.places, plan.masks = &places[0], &masks[0]
     if plan.unit not in (job.movers.unit, job.movers.words):
         job.movers = &fc_isa_table(AVX2).bytes
     job.columns = runs // job.fh
@@ -205,7 +212,6 @@ def shuffle_last(x, y, Py_ssize_t pixel, factors, permutation, bint undo, Py_ssi
         plan.to_run, plan.from_run = plan.from_run, plan.to_run
         plan.to_step, plan.from_step = plan.from_step, plan.to_step
         plan.to_block, plan.from_block = plan.from_block, plan.to_block
-    plan.places, plan.masks = &places[0], &masks[0]
     job.strip = PIECE_BYTES if plan.tiles == 1 else STRIP_OF_TILES * job.movers.unit
     job.streams = goes_past_caches(x.nbytes, y.nbytes) and area * pixel * plan.pixels <= BUILT_LAST
     if job.streams:
@@ -261,6 +267,9 @@ cdef void shuffle_last_piece(void *pointer, Py_ssize_t number, Py_ssize_t worker
 
 cdef void permute_blocks(const LastShuffle *job, const fc_permutation *last, char *coarse, char *fine,
                          Py_ssize_t fine_row, Py_ssize_t count, Py_ssize_t rest) noexcept nogil:
+    if job.turns is not NULL:
+        turn_last(job, coarse, fine, fine_row, count)
+        return
     permute_pixels(job, &job.plan, coarse, fine, fine_row, count, 0)
     if rest:
         permute_pixels(job, last, coarse, fine, fine_row, count, job.pixel - job.block)
@@ -279,3 +288,17 @@ cdef void permute_pixels(const LastShuffle *job, const fc_permutation *plan, cha
         job.movers.permute(&whole, <const void *const *>runs, count, plan)
     else:
         job.movers.permute(runs, <const void *const *>&whole, count, plan)
+
+
+cdef void turn_last(const LastShuffle *job, char *coarse, char *fine, Py_ssize_t fine_row,
+                    Py_ssize_t count) noexcept nogil:
+    """A coarse pixel is a matrix whose columns are fine pixels."""
+    cdef Py_ssize_t area = job.fh * job.fw, step = job.fw * job.channels, i, j
+    cdef void_pointer[64] places
+    for i in range(job.fh):
+        for j in range(job.fw):
+            places[i * job.fw + j] = fine + i * fine_row + j * job.pixel
+    if job.undo:
+        job.turns.turn_together(coarse, <const void *const *>places, step, area, job.channels, count)
+    else:
+        job.turns.turn_apart(places, step, coarse, job.channels, area, count)

@@ -84,6 +84,13 @@ typedef void fc_pack_pixels_fn(void *block, const void *pixels, fc_index column,
                                fc_index first, fc_index count);
 typedef void fc_unpack_pixels_fn(void *pixels, fc_index column, fc_index channels, const void *block, fc_index count);
 
+/* kernels/turn.h: to[j][p*to_step + i] = from[(p*rows + i)*columns + j]; and to[(p*columns + j)*rows + i]
+ * = from[i][p*from_step + j]. */
+typedef void fc_turn_apart_fn(void *const *to, fc_index to_step, const void *from, fc_index rows, fc_index columns,
+                              fc_index count);
+typedef void fc_turn_together_fn(void *to, const void *const *from, fc_index from_step, fc_index rows, fc_index columns,
+                                 fc_index count);
+
 /* kernels/resize.h: y[j] = w[j]*x[at[j]] + w[count + j]*x[at[count + j]]. */
 typedef void fc_resize_row_fn(void *y, const void *x, const fc_index *at, const void *w, fc_index count);
 

@@ -14,6 +14,7 @@
 #include "fastconv/kernels/resize.h"
 #include "fastconv/kernels/strip.h"
 #include "fastconv/kernels/transpose.h"
+#include "fastconv/kernels/turn.h"
 #include "fastconv/kernels/weights.h"
 #include "fastconv/kernels/patches.h"
 #if FC_IS_F32
