@@ -2,13 +2,56 @@
 
 cdef void store_pixels(const Job *job, const Item *item, const Span *span, Py_ssize_t first,
                        Py_ssize_t end) noexcept nogil:
-    """Cuts flat positions of a span at row ends."""
+    """Cuts flat positions of a span at row ends, or into whole rows."""
     cdef Py_ssize_t p = first, width = span.w1 - span.w0, w, h, d, count
+    cdef bint together = (width == job.grid[2] and job.shuffle_table is not NULL and not job.last & WRITES_LAST
+                          and not job.streams and not job.end.given)
     while p < end:
         w, h, d = p % width, p // width % job.grid[1], p // width // job.grid[1]
         count = min(width - w, end - p)
-        store_segment(job, item, d, h, span.w0 + w, count, p - first)
+        if together and count == width:
+            count = min(job.grid[1] - h, (end - p) // width)
+            store_planes(job, item, d, h, count, p - first)
+            count *= width
+        else:
+            store_segment(job, item, d, h, span.w0 + w, count, p - first)
         p += count
+
+
+cdef void store_planes(const Job *job, const Item *item, Py_ssize_t d, Py_ssize_t h, Py_ssize_t rows,
+                       Py_ssize_t column) noexcept nogil:
+    """Whole rows of the grid, channel by channel.
+
+    Row by row, each channel's would be on a page of its own.
+    """
+    cdef Py_ssize_t m, i
+    for m in range(item.m0, item.m1):
+        for i in range(job.n_lines):
+            store_channel(job, item, job.line + i, m, d, h, rows, column)
+
+
+cdef void store_channel(const Job *job, const Item *item, const Line *line, Py_ssize_t m, Py_ssize_t d, Py_ssize_t h,
+                        Py_ssize_t rows, Py_ssize_t column) noexcept nogil:
+    """... of the phases that share output rows, all of them at once; the last position may be cut by the end."""
+    cdef const_pointer[16] ways
+    cdef fc_interleaving how
+    cdef Py_ssize_t step = job.out_step[2], width = job.grid[2], whole = min(width, job.out[2] // step), i
+    cdef Py_ssize_t row_d = d * job.out_step[0] + line.d, row_h = h * job.out_step[1] + line.h
+    cdef char *to = output(job, item, m) + ((row_d * job.out[1] + row_h) * job.out[2]) * job.itemsize
+    rows = min(rows, ceil_div(max(0, job.out[1] - row_h), job.out_step[1]))
+    if rows < 1 or row_d >= job.out[0]:
+        return
+    for i in range(step):
+        ways[i] = built(job, item, job.way + line.first + i, m, column)
+        how.next_coarse[i] = width * job.itemsize
+    how.ways, how.step, how.count, how.item_bytes, how.rows = step, step, whole, job.itemsize, rows
+    how.table, how.next_fine = job.shuffle_table, job.out_step[1] * job.out[2] * job.itemsize
+    job.movers.interleave(to, ways, &how)
+    if whole < width:                               # the first phases of one more position
+        for i in range(step):
+            ways[i] = <const char *>ways[i] + whole * job.itemsize
+        how.ways, how.count, how.table = job.out[2] - whole * step, 1, NULL
+        job.movers.interleave(to + whole * step * job.itemsize, ways, &how)
 
 
 cdef void store_segment(const Job *job, const Item *item, Py_ssize_t d, Py_ssize_t h, Py_ssize_t w, Py_ssize_t count,
