@@ -162,7 +162,7 @@ cdef void unshuffle_past(const Shuffle *job, fc_interleaving *how, char *coarse,
 
 cdef struct LastShuffle:        # rows of coarse [w][k], k = (c*fh + i)*fw + j or another order, and of fine [w][j][c]
     const fc_byte_kernels *movers
-    const fc_real_kernels *turns                    # whose squares turn the elements of a pixel; NULL: they are permuted
+    const fc_real_kernels *turns                    # whose squares turn the elements of pixels; NULL: permuted
     fc_permutation plan
     char *coarse
     char *fine
