@@ -1,57 +1,100 @@
 """From outputs built aside, phase by phase, to their interleaved places in y."""
 
+cdef enum:
+    ROOM_BYTES = 4 << 10        # of rows that are interleaved as one, before they are put in their places
+
+
 cdef void store_pixels(const Job *job, const Item *item, const Span *span, Py_ssize_t first,
                        Py_ssize_t end) noexcept nogil:
     """Cuts flat positions of a span at row ends, or into whole rows."""
-    cdef Py_ssize_t p = first, width = span.w1 - span.w0, w, h, d, count
-    cdef bint together = (width == job.grid[2] and job.shuffle_table is not NULL and not job.last & WRITES_LAST
-                          and not job.streams and not job.end.given)
+    cdef Py_ssize_t p = first, width = span.w1 - span.w0, w, h, d, count, i
+    cdef bint together = width == job.grid[2] and stores_planes(job)
     while p < end:
         w, h, d = p % width, p // width % job.grid[1], p // width // job.grid[1]
         count = min(width - w, end - p)
         if together and count == width:
             count = min(job.grid[1] - h, (end - p) // width)
-            store_planes(job, item, d, h, count, p - first)
+            for i in range(job.n_lines):
+                store_planes(job, item, job.line + i, d, h, count, width, p - first)
+            if job.end.given:
+                finish_rows(job, item, d, h, count)
             count *= width
         else:
             store_segment(job, item, d, h, span.w0 + w, count, p - first)
         p += count
 
 
-cdef void store_planes(const Job *job, const Item *item, Py_ssize_t d, Py_ssize_t h, Py_ssize_t rows,
-                       Py_ssize_t column) noexcept nogil:
-    """Whole rows of the grid, channel by channel.
-
-    Row by row, each channel's would be on a page of its own.
-    """
-    cdef Py_ssize_t m, i
-    for m in range(item.m0, item.m1):
-        for i in range(job.n_lines):
-            store_channel(job, item, job.line + i, m, d, h, rows, column)
+cdef bint stores_planes(const Job *job) noexcept nogil:
+    """Can whole rows be stored channel by channel? Row by row, each would be on a page of its own."""
+    return job.shuffle_table is not NULL and not job.last & WRITES_LAST and not job.streams
 
 
-cdef void store_channel(const Job *job, const Item *item, const Line *line, Py_ssize_t m, Py_ssize_t d, Py_ssize_t h,
-                        Py_ssize_t rows, Py_ssize_t column) noexcept nogil:
-    """... of the phases that share output rows, all of them at once; the last position may be cut by the end."""
+cdef void store_planes(const Job *job, const Item *item, const Line *line, Py_ssize_t d, Py_ssize_t h, Py_ssize_t rows,
+                       Py_ssize_t width, Py_ssize_t column) noexcept nogil:
+    """Whole rows of the grid, of the phases that share output rows."""
     cdef const_pointer[16] ways
-    cdef fc_interleaving how
-    cdef Py_ssize_t step = job.out_step[2], width = job.grid[2], whole = min(width, job.out[2] // step), i
+    cdef Py_ssize_t wide = width * job.out_step[2] * job.itemsize, m, i
     cdef Py_ssize_t row_d = d * job.out_step[0] + line.d, row_h = h * job.out_step[1] + line.h
-    cdef char *to = output(job, item, m) + ((row_d * job.out[1] + row_h) * job.out[2]) * job.itemsize
+    cdef bint short = (width * job.itemsize < LINE or wide > job.out[2] * job.itemsize) and wide <= ROOM_BYTES
+    cdef char *to
     rows = min(rows, ceil_div(max(0, job.out[1] - row_h), job.out_step[1]))
-    if rows < 1 or row_d >= job.out[0]:
+    if rows <= 0 or row_d >= job.out[0]:
         return
+    for m in range(item.m0, item.m1):
+        to = output(job, item, m) + (row_d * job.out[1] + row_h) * job.out[2] * job.itemsize
+        for i in range(job.out_step[2]):
+            ways[i] = built(job, item, job.way + line.first + i, m, column)
+        if short:
+            store_short_rows(job, ways, to, rows, width)
+        else:
+            store_long_rows(job, ways, to, rows, width)
+
+
+cdef void store_long_rows(const Job *job, const_pointer *ways, char *to, Py_ssize_t rows,
+                          Py_ssize_t width) noexcept nogil:
+    """... each by itself; its last position may be cut by the end of the output."""
+    cdef Py_ssize_t step = job.out_step[2], size = job.itemsize, whole = min(width, job.out[2] // step), i
+    cdef fc_interleaving how
+    how.ways, how.step, how.count, how.item_bytes, how.rows = step, step, whole, size, rows
+    how.table, how.next_fine = job.shuffle_table, job.out_step[1] * job.out[2] * size
     for i in range(step):
-        ways[i] = built(job, item, job.way + line.first + i, m, column)
-        how.next_coarse[i] = width * job.itemsize
-    how.ways, how.step, how.count, how.item_bytes, how.rows = step, step, whole, job.itemsize, rows
-    how.table, how.next_fine = job.shuffle_table, job.out_step[1] * job.out[2] * job.itemsize
+        how.next_coarse[i] = width * size
     job.movers.interleave(to, ways, &how)
-    if whole < width:                               # the first phases of one more position
+    if whole < width:                                   # the first phases of one more position
         for i in range(step):
-            ways[i] = <const char *>ways[i] + whole * job.itemsize
+            ways[i] = <const char *>ways[i] + whole * size
         how.ways, how.count, how.table = job.out[2] - whole * step, 1, NULL
-        job.movers.interleave(to + whole * step * job.itemsize, ways, &how)
+        job.movers.interleave(to + whole * step * size, ways, &how)
+
+
+cdef void store_short_rows(const Job *job, const_pointer *ways, char *to, Py_ssize_t rows,
+                           Py_ssize_t width) noexcept nogil:
+    """... as one, as they were built: shorter than a vector, they would be moved number by number."""
+    cdef Py_ssize_t step = job.out_step[2], size = job.itemsize, most = ROOM_BYTES // (width * step * size), i
+    cdef char[4160] room                                # ROOM_BYTES and a cache line
+    cdef char *together = line_start(room)
+    cdef const_pointer source = together
+    cdef fc_interleaving how, put
+    how.ways, how.step, how.item_bytes, how.rows, how.table = step, step, size, 1, job.shuffle_table
+    put.ways, put.step, put.count, put.item_bytes, put.table = 1, 1, 1, job.out[2] * size, NULL
+    put.next_coarse[0], put.next_fine = width * step * size, job.out_step[1] * job.out[2] * size
+    while rows > 0:
+        put.rows = min(rows, most)
+        how.count = put.rows * width
+        job.movers.interleave(together, ways, &how)
+        job.movers.interleave(to, &source, &put)
+        for i in range(step):
+            ways[i] = <const char *>ways[i] + how.count * size
+        to += put.rows * put.next_fine
+        rows -= put.rows
+
+
+cdef void finish_rows(const Job *job, const Item *item, Py_ssize_t d, Py_ssize_t h, Py_ssize_t rows) noexcept nogil:
+    """The output rows of some whole rows of the grid, which lie together but for planes."""
+    cdef Py_ssize_t first = h * job.out_step[1], end = min(job.out[1], (h + rows) * job.out_step[1]), plane
+    for plane in range(d * job.out_step[0], min(job.out[0], (d + 1) * job.out_step[0])):
+        finish_planes(job, item, item.m0, item.m1 - item.m0, (plane * job.out[1] + first) * job.out[2],
+                      (end - first) * job.out[2])
 
 
 cdef void store_segment(const Job *job, const Item *item, Py_ssize_t d, Py_ssize_t h, Py_ssize_t w, Py_ssize_t count,

@@ -319,18 +319,30 @@ cdef float *aside_outputs(const TileJob *job, const TileItem *item, Py_ssize_t r
 
 cdef void store_aside(const TileJob *job, const TileItem *item) noexcept nogil:
     """Output rows of all phases, interleaved into y. The ways of a line share their vertical shift."""
-    cdef Job *store = job.store
     cdef Item to
-    cdef const Line *line
-    cdef Py_ssize_t first = item.first // job.w.runs, end = item.end // job.w.runs, tile_row, n, i, row
+    cdef Py_ssize_t first = item.first // job.w.runs, end = item.end // job.w.runs, n
     to.group, to.m0, to.m1 = item.group, item.first_aside, item.end_aside
     to.c, to.c_row = <char *>aside_outputs(job, item, 0), job.aside_pitch
+    while first < end:                                  # the rows of tiles of an image
+        to.image, n = first // job.h.tiles, min(end - first, job.h.tiles - first % job.h.tiles)
+        store_tile_rows(job, &to, first % job.h.tiles, n, (first - item.first // job.w.runs) * job.h.outputs)
+        first += n
+
+
+cdef void store_tile_rows(const TileJob *job, const Item *item, Py_ssize_t first, Py_ssize_t count,
+                          Py_ssize_t at) noexcept nogil:
+    """... of which `at` rows were built before."""
+    cdef Job *store = job.store
+    cdef const Line *line
+    cdef Py_ssize_t n, row, skipped, rows, i
     for n in range(store.n_lines):
         line = store.line + n
-        for i in range((end - first) * job.h.outputs):
-            tile_row = first + i // job.h.outputs
-            to.image = tile_row // job.h.tiles
-            row = tile_row % job.h.tiles * job.h.outputs + i % job.h.outputs
-            row -= job.group[store.way[line.first].group].shift_h
-            if 0 <= row < job.h.size and row * store.out_step[1] + line.h < store.out[1]:
-                store_line(store, &to, line, 0, row, 0, job.w.size, i * job.w.size)
+        row = first * job.h.outputs - job.group[store.way[line.first].group].shift_h
+        skipped = max(0, -row)
+        rows = min(row + count * job.h.outputs, job.h.size) - row - skipped
+        if stores_planes(store) and not store.end.given:
+            store_planes(store, item, line, 0, row + skipped, rows, job.w.size, (at + skipped) * job.w.size)
+            continue
+        for i in range(skipped, skipped + rows):
+            if (row + i) * store.out_step[1] + line.h < store.out[1]:
+                store_line(store, item, line, 0, row + i, 0, job.w.size, (at + i) * job.w.size)
