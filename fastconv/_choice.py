@@ -34,6 +34,7 @@ PACKED = 10  # to gather one pixel for one product of the direct algorithm
 PACKED_WEIGHT = 45, 100  # to pack one weight for one call, within L3 or beyond
 TURNED_WEIGHT = 25, 70  # the same to fetch one for tiles
 COPIED_WEIGHT, ADDED_PATCH = 25, 80  # to copy one as it is given, and to add one product to its output
+PATCH_PIXELS = 224  # for which weights are read again
 DIRECT_SHARE = 0.88  # of the peak that the direct product reaches
 DEAD_PRODUCTS = 128  # of an output, that are worth tiles of their own: see _loops/cut.pxi
 
@@ -274,7 +275,7 @@ def _choose(
     rates = rates_of(widths)
     every = [Tiles(operator, width, rates) for width in widths]
     kinds = [tiles for tiles in every if tiles.exist()]
-    patches = _patches_cost(operator, size) if once and not last else inf
+    patches = inf if last else _patches_cost(operator, size, once, rates)
     if not kinds and patches == inf:
         if waves < inf:
             return Choice("fourier", (rows,), why="the kernel is large, the channels are few")
@@ -437,13 +438,21 @@ def _direct_cost(
     return operator.groups * inputs * prod(taps) * work
 
 
-def _patches_cost(operator: Convolution | TransposedConvolution, size: tuple[int, ...]) -> float:
-    """Return the cost of a transposed convolution whose weights are multiplied as they are given; inf of others."""
+def _patches_cost(
+    operator: Convolution | TransposedConvolution, size: tuple[int, ...], once: bool, rates: Rates
+) -> float:
+    """Return the cost of a transposed convolution whose weights are multiplied as they are given; inf of others.
+
+    Where patches do not overlap, a layer's outputs are a product of their own.
+    """
     if not isinstance(operator, TransposedConvolution) or not _adds_patches(operator):
+        return inf
+    if not once and all(k <= step for k, step in zip(operator.kernel, operator.stride, strict=True)):
         return inf
     outputs, inputs = operator.core_channels
     products, pixels = operator.groups * outputs * prod(operator.kernel), prod(size)
-    return products * (inputs * (pixels / DIRECT_SHARE + COPIED_WEIGHT) + pixels * ADDED_PATCH)
+    fetched = COPIED_WEIGHT if once else streamed(products * inputs, rates) * -(-pixels // PATCH_PIXELS)
+    return products * (inputs * (pixels / DIRECT_SHARE + fetched) + pixels * ADDED_PATCH)
 
 
 def _live_share(

@@ -141,7 +141,7 @@ def make(
         pixels = _core.Pixels(cut, weight, bias, get_num_threads(), once, PIXEL_KINDS[choice.engine])
         return _Turned(pixels) if choice.engine.startswith("turned") else pixels
     if choice.engine == "patches":
-        return _patches(operator, weight, bias)
+        return _patches(operator, weight, bias, once)
     if choice.engine == "patches of pixels":
         return _pixel_patches(operator, weight, bias)
     if choice.engine == "depthwise phases":
@@ -165,10 +165,13 @@ def make(
     return _core.TapsFirst(products, packed(), np.ones(MAX_SUM, weight.dtype))
 
 
-def _patches(operator: TransposedConvolution, weight: NDArray[Any], bias: NDArray[Any] | None) -> _core.Patches:
+def _patches(
+    operator: TransposedConvolution, weight: NDArray[Any], bias: NDArray[Any] | None, once: bool
+) -> _core.Patches:
     settings = (lift(part, 1) for part in (operator.kernel, operator.stride, operator.dilation))
     before = [first for first, _ in lift(operator.padding, (0, 0))]
-    return _core.Patches(operator.groups, *operator.core_channels, *settings, before, weight, bias)
+    copied_by = 0 if once else get_num_threads()
+    return _core.Patches(operator.groups, *operator.core_channels, *settings, before, weight, bias, copied_by)
 
 
 def _pixel_patches(

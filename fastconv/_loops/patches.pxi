@@ -1,16 +1,17 @@
-"""Transposed convolution for one call: its weights are multiplied as they are given, (C, M, taps).
+"""Transposed convolution whose weights are multiplied as they are given, (C, M, taps).
 
     z[i][m, k] = sum over c of x[c][i] * w[c][m, k]                     one product, whose rows are pixels
     y[m][i * stride + k * dilation - padding] += z[i][m, k]             a patch of outputs for each pixel and m
 
-The outputs and taps of a channel lie side by side, so that weights are copied, not turned around: from memory, 33 MB
-take half the time of packing them by phases (docs/performance.md). An item is a share of the outputs of a group. Its
-weights are in L2 for all pixels; these are turned, so that their channels lie side by side. No zero beside the image is
-multiplied: weights need not be finite.
+The outputs and taps of a channel lie side by side, so that weights are copied, not turned around: for one call, 33 MB
+from memory take half the time of packing them by phases (docs/performance.md); a layer copies them once. An item is a
+share of the outputs of a group. Its weights are in L2 for all pixels; these are turned, so that their channels lie side
+by side. No zero beside the image is multiplied: weights need not be finite.
 """
 
 cdef enum:
     PATCH_BYTES = 512 << 10     # of the weights of an item, where there are as many for a panel: in L2 beside ...
+    EVEN_SHARES = 4             # of a group's outputs, or a multiple of it, where they do not depend on the threads
     PATCH_PIXELS = 224          # ... the products of these: 16 tiles of 14
     PATCH_BLOCK = 128           # channels: a panel of their weights, 16 KiB, stays in L1 beside the rows of a tile
     TURNED_AT_ONCE = 8 << 20    # bytes of turned pixels, but for an image that is larger
@@ -20,8 +21,9 @@ cdef struct PatchJob:
     const fc_real_kernels *kernels
     Py_ssize_t itemsize, groups, channels, outputs, taps    # channels and outputs of a group
     Py_ssize_t[3] kernel, step, dilation, padding           # on d, h, w; of the padding, what lies before the image
-    const char *weights
+    const char *weights                                     # as given, or copied: shares of share_bytes
     const char *bias                                        # or NULL
+    Py_ssize_t share_bytes                                  # 0: to be copied by each item
     End end
 
     const char *x
@@ -44,14 +46,15 @@ cdef struct PanelProduct:       # of pixels and the panels that copy_panels make
 
 
 cdef class Patches(Runner):
-    """A transposed convolution and its weights, which are those of the caller."""
+    """A transposed convolution and its weights: those of the caller, or copies, by so many threads."""
 
     cdef readonly bint finite
     cdef PatchJob template
     cdef Lent weight, given_bias
+    cdef char *copies
 
     def __cinit__(self, Py_ssize_t groups, Py_ssize_t outputs, Py_ssize_t channels, kernel, step, dilation, padding,
-                  weight, bias):
+                  weight, bias, Py_ssize_t copied_by=0):
         cdef PatchJob *job = &self.template
         cdef int axis
         self.finite = True          # as far as it matters
@@ -66,6 +69,26 @@ cdef class Patches(Runner):
         if bias is not None:
             self.given_bias = lend(bias, PyBUF_SIMPLE)
             job.bias = <const char *>self.given_bias.view.buf
+        if copied_by:
+            self._copy(copied_by)
+
+    def __dealloc__(self):
+        free(self.copies)
+
+    cdef int _copy(self, Py_ssize_t threads) except -1:
+        """All weights, in the shares of the items: about equal, whatever the threads, and a panel each at least."""
+        cdef PatchJob *job = &self.template
+        job.share, job.shares = most_outputs(job), 1
+        job.shares = ceil_div(ceil_div(max(1, job.outputs), job.share), EVEN_SHARES) * EVEN_SHARES
+        job.share = max(ceil_div(job.outputs, job.shares), ceil_div(2 * job.kernels.lanes, job.taps))
+        job.shares = ceil_div(job.outputs, job.share)
+        job.share_bytes = max(1, share_columns(job)) * max(1, job.channels) * job.itemsize
+        self.copies = <char *>aligned(job.groups * job.shares * job.share_bytes)
+        job.scratch = self.copies
+        with nogil:
+            fc_parallel(copy_share, job, job.groups * job.shares, max(1, min(threads, FC_MAX_THREADS)))
+        job.weights, self.weight = self.copies, None
+        return 0
 
     cdef int _run(self, const View *x, const View *y, origin, Py_ssize_t threads, int last,
                   const End *end) except -1:
@@ -95,7 +118,7 @@ cdef class Patches(Runner):
     cdef int _cut_work(self, PatchJob *job, const Py_ssize_t *x_shape, const Py_ssize_t *y_shape,
                        Py_ssize_t threads) except -1:
         """As many outputs a share as PATCH_BYTES have room for, by whole panels if that wastes less."""
-        cdef Py_ssize_t size = job.itemsize, lanes = job.kernels.lanes, line = LINE // size, axis, most, columns
+        cdef Py_ssize_t size = job.itemsize, lanes = job.kernels.lanes, line = LINE // size, axis, columns
         cdef Py_ssize_t images = x_shape[0], products
         for axis in range(3):
             job.size[axis], job.out[axis] = x_shape[2 + axis], y_shape[2 + axis]
@@ -104,11 +127,12 @@ cdef class Patches(Runner):
         job.threads = max(1, min(threads, FC_MAX_THREADS, 1 + products // SERIAL_PRODUCTS))
         # An odd number of cache lines, or the rows of a tile meet in few sets of the cache.
         job.pitch = (ceil_div(job.groups * job.channels, line) | 1) * line
-        most = max(2 * lanes, PATCH_BYTES // (max(1, job.channels) * size))
-        job.share = max(1, min(job.outputs, most // job.taps, ceil_div(job.outputs, 2 * job.threads)))
-        job.shares = ceil_div(job.outputs, job.share)
-        columns = ceil_div(job.share * job.taps, 2 * lanes) * 2 * lanes
-        job.sum_row, job.sums_at = columns + line, ceil_div(columns * job.channels * size, LINE) * LINE
+        if not job.share_bytes:
+            job.share = max(1, min(most_outputs(job), ceil_div(job.outputs, 2 * job.threads)))
+            job.shares = ceil_div(job.outputs, job.share)
+        columns = share_columns(job)
+        job.sum_row = columns + line
+        job.sums_at = 0 if job.share_bytes else ceil_div(columns * job.channels * size, LINE) * LINE
         job.zeros_at = job.sums_at + min(PATCH_PIXELS, images * job.pixels) * job.sum_row * size
         job.scratch_bytes = job.zeros_at + ceil_div(2 * lanes * size, LINE) * LINE
         job.image, job.images = 0, max(1, min(images, TURNED_AT_ONCE // max(1, job.pixels * job.pitch * size)))
@@ -125,6 +149,29 @@ cdef class Patches(Runner):
                 "products": [(job.outputs * job.taps, job.channels)], "threads": job.threads,
                 "workspace_bytes": job.scratch_bytes * job.threads
                 + job.images * job.pixels * job.pitch * job.itemsize}
+
+
+cdef Py_ssize_t most_outputs(const PatchJob *job) noexcept nogil:
+    """Of a share, whose weights are PATCH_BYTES, or a panel."""
+    cdef Py_ssize_t most = max(2 * job.kernels.lanes, PATCH_BYTES // (max(1, job.channels) * job.itemsize))
+    return max(1, min(job.outputs, most // job.taps))
+
+
+cdef Py_ssize_t share_columns(const PatchJob *job) noexcept nogil:
+    """... and its columns, in whole panels."""
+    return ceil_div(job.share * job.taps, 2 * job.kernels.lanes) * 2 * job.kernels.lanes
+
+
+cdef void copy_share(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
+    """The weights of an item, from where they are given."""
+    cdef const PatchJob *job = <const PatchJob *>pointer
+    copy_weights(job, number, job.scratch + number * job.share_bytes)
+
+
+cdef void copy_weights(const PatchJob *job, Py_ssize_t number, char *to) noexcept nogil:
+    cdef Py_ssize_t group = number // job.shares, m = number % job.shares * job.share, row = job.outputs * job.taps
+    job.kernels.copy_panels(to, job.weights + (group * job.channels * row + m * job.taps) * job.itemsize, row,
+                            job.channels, min(job.share, job.outputs - m) * job.taps)
 
 
 cdef void turn_channels(void *pointer, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
@@ -155,17 +202,19 @@ cdef void patches_item(void *pointer, Py_ssize_t number, Py_ssize_t worker) noex
     """A share of the outputs of a group."""
     cdef const PatchJob *job = <const PatchJob *>pointer
     cdef Py_ssize_t size = job.itemsize, group = number // job.shares, m = number % job.shares * job.share, pixel = 0
-    cdef Py_ssize_t count, outputs = min(job.share, job.outputs - m), row = job.outputs * job.taps
+    cdef Py_ssize_t count, outputs = min(job.share, job.outputs - m)
+    cdef const char *weights = job.weights + number * job.share_bytes
     cdef char *scratch = job.scratch + worker * job.scratch_bytes
     cdef PanelProduct product
     if outputs <= 0:
         return
     start_outputs(job, group * job.outputs + m, outputs)
-    job.kernels.copy_panels(scratch, job.weights + (group * job.channels * row + m * job.taps) * size, row,
-                            job.channels, outputs * job.taps)
+    if not job.share_bytes:
+        copy_weights(job, number, scratch)
+        weights = scratch
     memset(scratch + job.zeros_at, 0, 2 * job.kernels.lanes * size)
     product = PanelProduct(job.kernels, size, job.channels, PATCH_BLOCK, outputs * job.taps, job.pitch, job.sum_row,
-                           scratch, scratch + job.zeros_at)
+                           weights, scratch + job.zeros_at)
     while job.channels and pixel < job.images * job.pixels:
         count = min(<Py_ssize_t>PATCH_PIXELS, job.images * job.pixels - pixel)
         multiply_by_panels(&product, job.turned + (pixel * job.pitch + group * job.channels) * size, count,

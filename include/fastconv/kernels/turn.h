@@ -44,8 +44,7 @@ static void FC_NAME(turn_together)(void *to, const void *const *from, fc_index f
     for (fc_index p = 0; p < count; p++, pixel += rows * columns) {
         for (fc_index i = 0; i < rows; i += V_LANES) {
             if (i == rows - 1) {
-                for (fc_index j = 0; j < columns; j++)
-                    pixel[j * rows + i] = ((const real *)from[i])[p * from_step + j];
+                for (fc_index j = 0; j < columns; j++) pixel[j * rows + i] = ((const real *)from[i])[p * from_step + j];
                 break;
             }
             for (fc_index j = 0; j < columns; j += V_LANES) {
