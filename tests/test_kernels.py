@@ -1165,6 +1165,7 @@ def test_runs(kernel, guard, rng):
 
 # ---------------------------------------------------------------------------------------------- movers
 
+MANY_ROWS = 83  # short ones that lie together: more than are moved as one
 ITEM_BYTES = [1, 2, 4, 8, 16, 3, 12, 24, 36, 100, 1040]
 
 
@@ -1174,7 +1175,7 @@ def moves(item):
     counts = {0, 1, 2, 70, *(n + around for n in groups for around in (-1, 0, 1))} & set(range(71 if item < 200 else 4))
     for ways, step in [*((n, n) for n in (2, 3, 4, 5, 6, 7, 8, 9, 16)), (1, 1), (1, 3), (2, 5), (3, 4)]:
         for count, table in product(sorted(counts), [False, True] if ways == step and 16 % item == 0 else [False]):
-            for skew, rows in ((0, 3), (1, 1), (1, 2)):
+            for skew, rows in ((0, 3), (1, 1), (1, 2), *[(2, MANY_ROWS)] * (table and count * item < 64)):
                 yield ways, step, count, table, skew, rows
 
 
@@ -1182,6 +1183,8 @@ def interleaving(kernel, guard, rng, ways, step, count, item, table, rows, undo)
     """What the kernel is told, and how far apart rows lie: of each of coarse and of fine, beside one another or not."""
     masks = guard.input(np.frombuffer(_core.shuffle_table(kernel.unit, ways, item, undo), np.uint8)) if table else None
     *next_coarse, next_fine = (size * item + int(rng.integers(0, 9)) for size in [*[count] * ways, count * step])
+    if rows == MANY_ROWS:
+        next_coarse = [count * item] * ways
     how = Interleaving(ways, step, count, item, masks is not None and address(masks), rows, next_fine)
     how.next_coarse[:ways] = next_coarse
     return how, next_coarse

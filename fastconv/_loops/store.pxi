@@ -1,7 +1,7 @@
 """From outputs built aside, phase by phase, to their interleaved places in y."""
 
 cdef enum:
-    ROOM_BYTES = 4 << 10        # of rows that are interleaved as one, before they are put in their places
+    ROOM_BYTES = 4 << 10        # of rows that are interleaved as one, before the end of the output cuts them
 
 
 cdef void store_pixels(const Job *job, const Item *item, const Span *span, Py_ssize_t first,
@@ -35,7 +35,7 @@ cdef void store_planes(const Job *job, const Item *item, const Line *line, Py_ss
     cdef const_pointer[16] ways
     cdef Py_ssize_t wide = width * job.out_step[2] * job.itemsize, m, i
     cdef Py_ssize_t row_d = d * job.out_step[0] + line.d, row_h = h * job.out_step[1] + line.h
-    cdef bint short = (width * job.itemsize < LINE or wide > job.out[2] * job.itemsize) and wide <= ROOM_BYTES
+    cdef bint cut = job.out[2] * job.itemsize < wide <= ROOM_BYTES
     cdef char *to
     rows = min(rows, ceil_div(max(0, job.out[1] - row_h), job.out_step[1]))
     if rows <= 0 or row_d >= job.out[0]:
@@ -44,15 +44,15 @@ cdef void store_planes(const Job *job, const Item *item, const Line *line, Py_ss
         to = output(job, item, m) + (row_d * job.out[1] + row_h) * job.out[2] * job.itemsize
         for i in range(job.out_step[2]):
             ways[i] = built(job, item, job.way + line.first + i, m, column)
-        if short:
-            store_short_rows(job, ways, to, rows, width)
+        if cut:
+            store_cut_rows(job, ways, to, rows, width)
         else:
-            store_long_rows(job, ways, to, rows, width)
+            store_whole_rows(job, ways, to, rows, width)
 
 
-cdef void store_long_rows(const Job *job, const_pointer *ways, char *to, Py_ssize_t rows,
-                          Py_ssize_t width) noexcept nogil:
-    """... each by itself; its last position may be cut by the end of the output."""
+cdef void store_whole_rows(const Job *job, const_pointer *ways, char *to, Py_ssize_t rows,
+                           Py_ssize_t width) noexcept nogil:
+    """... of one channel; their last position may be cut by the end of the output, if they are long."""
     cdef Py_ssize_t step = job.out_step[2], size = job.itemsize, whole = min(width, job.out[2] // step), i
     cdef fc_interleaving how
     how.ways, how.step, how.count, how.item_bytes, how.rows = step, step, whole, size, rows
@@ -67,9 +67,9 @@ cdef void store_long_rows(const Job *job, const_pointer *ways, char *to, Py_ssiz
         job.movers.interleave(to + whole * step * size, ways, &how)
 
 
-cdef void store_short_rows(const Job *job, const_pointer *ways, char *to, Py_ssize_t rows,
-                           Py_ssize_t width) noexcept nogil:
-    """... as one, as they were built: shorter than a vector, they would be moved number by number."""
+cdef void store_cut_rows(const Job *job, const_pointer *ways, char *to, Py_ssize_t rows,
+                         Py_ssize_t width) noexcept nogil:
+    """... interleaved as one, as they were built, and then put in their places without what is cut."""
     cdef Py_ssize_t step = job.out_step[2], size = job.itemsize, most = ROOM_BYTES // (width * step * size), i
     cdef char[4160] room                                # ROOM_BYTES and a cache line
     cdef char *together = line_start(room)

@@ -3,7 +3,8 @@
  *   interleave:    fine[q*step + j] = coarse[j][q]      q < count, j < ways <= step
  *   deinterleave:  coarse[j][q] = fine[q*step + j]
  *
- * for elements of any size, row after row; step counts elements. Beginning a call takes as long as moving 300 bytes. Where ways == step and an element is 1, 2, 4, 8 or 16 bytes, a unit
+ * for elements of any size, row after row; step counts elements. Beginning a call takes as long as moving 300 bytes.
+ * Rows of less than a vector that lie together in every way are moved as one, through a buffer. Where ways == step and an element is 1, 2, 4, 8 or 16 bytes, a unit
  * (B_UNIT bytes) of every coarse row makes `ways` units of the fine one, its blocks; each block is picked from the
  * rows, one row after the other, by permutations of bytes:
  *
@@ -151,9 +152,40 @@ FC_INLINE void FC_PASTE(move__, FC_ISA, , , )(unsigned char *to, const unsigned 
     }
 }
 
+#if FC_BYTE_WORDS
+enum { FC_PASTE(room_bytes__, FC_ISA, , , ) = 4096 }; /* for rows that are moved as one: at least two of them */
+
+/* How many rows that are shorter than a vector can be moved as one, since they lie together in every way; else 0. */
+static fc_index FC_PASTE(rows_as_one__, FC_ISA, , , )(const fc_interleaving *how) {
+    const fc_index row = how->count * how->item_bytes, room = FC_PASTE(room_bytes__, FC_ISA, , , );
+    if (!how->table || row < 1 || row >= B_BYTES || how->rows * row < B_BYTES) return 0;
+    for (fc_index j = 0; j < how->ways; j++)
+        if (how->next_coarse[j] != row) return 0;
+    const fc_index most = room / (row * how->ways);
+    return how->rows <= most ? how->rows : how->rows < 2 * most ? (how->rows + 1) / 2 : most;
+}
+#endif
+
 static void FC_KERNEL_NAME(bytes, interleave, FC_ISA)(void *fine, const void *const *coarse,
                                                       const fc_interleaving *how) {
 #if FC_BYTE_WORDS
+    const fc_index together = FC_PASTE(rows_as_one__, FC_ISA, , , )(how);
+    if (together > 1) {
+        const void *at[FC_MAX_WAYS];
+        const fc_index row = how->count * how->item_bytes, wide = row * how->ways;
+        unsigned char room[FC_PASTE(room_bytes__, FC_ISA, , , )], *to = fine;
+        fc_interleaving as_one = *how;
+        as_one.rows = 1;
+        for (fc_index done = 0, n; done < how->rows; done += n) {
+            n = how->rows - done < together ? how->rows - done : together;
+            as_one.count = n * how->count;
+            for (fc_index j = 0; j < how->ways; j++) at[j] = (const unsigned char *)coarse[j] + done * row;
+            FC_KERNEL_NAME(bytes, interleave, FC_ISA)(room, at, &as_one);
+            for (fc_index r = 0; r < n; r++, to += how->next_fine)
+                FC_PASTE(move__, FC_ISA, , , )(to, room + r * wide, wide);
+        }
+        return;
+    }
     if (how->table && how->count * how->item_bytes >= B_BYTES) {
 #define FC_CASE(n)                                                                                                     \
     case n: FC_PASTE(interleave_rows__, FC_ISA, , , )(fine, coarse, n, how); break;
@@ -184,6 +216,24 @@ static void FC_KERNEL_NAME(bytes, interleave, FC_ISA)(void *fine, const void *co
 static void FC_KERNEL_NAME(bytes, deinterleave, FC_ISA)(void *const *coarse, const void *fine,
                                                         const fc_interleaving *how) {
 #if FC_BYTE_WORDS
+    const fc_index together = FC_PASTE(rows_as_one__, FC_ISA, , , )(how);
+    if (together > 1) {
+        void *at[FC_MAX_WAYS];
+        const fc_index row = how->count * how->item_bytes, wide = row * how->ways;
+        unsigned char room[FC_PASTE(room_bytes__, FC_ISA, , , )];
+        const unsigned char *from = fine;
+        fc_interleaving as_one = *how;
+        as_one.rows = 1;
+        for (fc_index done = 0, n; done < how->rows; done += n) {
+            n = how->rows - done < together ? how->rows - done : together;
+            as_one.count = n * how->count;
+            for (fc_index r = 0; r < n; r++, from += how->next_fine)
+                FC_PASTE(move__, FC_ISA, , , )(room + r * wide, from, wide);
+            for (fc_index j = 0; j < how->ways; j++) at[j] = (unsigned char *)coarse[j] + done * row;
+            FC_KERNEL_NAME(bytes, deinterleave, FC_ISA)(at, room, &as_one);
+        }
+        return;
+    }
     if (how->table && how->count * how->item_bytes >= B_BYTES) {
 #define FC_CASE(n)                                                                                                     \
     case n: FC_PASTE(deinterleave_rows__, FC_ISA, , , )(coarse, fine, n, how); break;
