@@ -49,6 +49,7 @@ cdef class Patches(Runner):
     """A transposed convolution and its weights: those of the caller, or copies, by so many threads."""
 
     cdef readonly bint finite
+    cdef readonly str isa
     cdef PatchJob template
     cdef Lent weight, given_bias
     cdef char *copies
@@ -57,7 +58,7 @@ cdef class Patches(Runner):
                   weight, bias, Py_ssize_t copied_by=0):
         cdef PatchJob *job = &self.template
         cdef int axis
-        self.finite = True          # as far as it matters
+        self.finite, self.isa = True, isa()     # finite as far as it matters
         job.itemsize, job.groups, job.channels, job.outputs = weight.itemsize, groups, channels, outputs
         job.kernels = &fc_isa_table(current_isa).f32 if job.itemsize == 4 else &fc_isa_table(current_isa).f64
         for axis in range(3):
@@ -144,7 +145,8 @@ cdef class Patches(Runner):
         cdef Py_ssize_t[5] x_sizes, y_sizes
         read_shapes(x_shape, y_shape, x_sizes, y_sizes)
         self._cut_work(&job, x_sizes, y_sizes, threads)
-        return {"algorithm": "direct, patches of outputs", "dtype": "float32" if job.itemsize == 4 else "float64",
+        return {"algorithm": "direct, patches of outputs", "isa": self.isa,
+                "dtype": "float32" if job.itemsize == 4 else "float64",
                 "tile": f"{job.kernels.rows}x{2 * job.kernels.lanes}", "items": job.groups * job.shares,
                 "products": [(job.outputs * job.taps, job.channels)], "threads": job.threads,
                 "workspace_bytes": job.scratch_bytes * job.threads

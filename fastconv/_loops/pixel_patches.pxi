@@ -42,6 +42,7 @@ cdef class PixelPatches(Runner):
     """Immutable; threads may share it."""
 
     cdef readonly bint finite
+    cdef readonly str isa
     cdef PixelPatchJob template
     cdef bint transposed
     cdef char *numbers              # weights, a panel of zeros, biases
@@ -51,7 +52,7 @@ cdef class PixelPatches(Runner):
         cdef PixelPatchJob *job = &self.template
         cdef Lent lent = lend(weight, PyBUF_SIMPLE), lent_bias
         cdef Py_ssize_t size = weight.itemsize, room, axis
-        self.finite = True          # as far as it matters: no zero beside the image is multiplied
+        self.finite, self.isa = True, isa()     # finite as far as it matters: no zero beside the image is multiplied
         self.last, self.pixels, self.transposed = READS_LAST | WRITES_LAST, True, padding is not None
         job.kernels = &fc_isa_table(current_isa).f32 if size == 4 else &fc_isa_table(current_isa).f64
         job.itemsize, job.channels, job.outputs = size, weight.shape[0], weight.shape[2]
@@ -117,7 +118,8 @@ cdef class PixelPatches(Runner):
         read_shapes(x_shape, y_shape, x_sizes, y_sizes)
         job.x_column, job.x_row = job.channels, job.channels * x_sizes[4]
         self._cut_work(&job, x_sizes, y_sizes, threads)
-        return {"algorithm": "direct, rows of pixels, patches", "dtype": "float32" if job.itemsize == 4 else "float64",
+        return {"algorithm": "direct, rows of pixels, patches", "isa": self.isa,
+                "dtype": "float32" if job.itemsize == 4 else "float64",
                 "tile": f"{job.kernels.rows}x{2 * job.kernels.lanes}", "items": job.images * job.bands * job.parts,
                 "products": [(job.columns, job.channels)], "threads": job.threads,
                 "workspace_bytes": job.scratch_bytes * job.threads}
