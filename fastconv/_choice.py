@@ -34,7 +34,7 @@ PACKED = 10  # to gather one pixel for one product of the direct algorithm
 PACKED_WEIGHT = 45, 100  # to pack one weight for one call, within L3 or beyond
 TURNED_WEIGHT = 25, 70  # the same to fetch one for tiles
 COPIED_WEIGHT, ADDED_PATCH = 25, 80  # to copy one as it is given, and to add one product to its output
-PATCH_PIXELS = 224  # for which weights are read again
+PATCH_PIXELS = 224  # for which weights are read again: see _loops/patches.pxi
 DIRECT_SHARE = 0.88  # of the peak that the direct product reaches
 DEAD_PRODUCTS = 128  # of an output, that are worth tiles of their own: see _loops/cut.pxi
 

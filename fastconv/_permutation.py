@@ -32,10 +32,9 @@ STRIP = 4 << 10  # of AVX2: bytes of coarse pixels that go through one tile afte
 PUT_BYTES, PUT_WORDS, LOOP, BEGIN = 2, 4, 4, 60  # operations, about: for a mask with AVX2, around a tile, before it
 PUT_LONG = 1  # for a mask with AVX-512
 
-
-# Lanes of a vector, and how much of the squares of as many rows and columns a coarse pixel has to fill, to be turned as
-# a matrix of channels by fine pixels (kernels/turn.h): measured beside permutations, which are slow without shuffles.
-LEAST_FILLED = {2: 0, 4: 0, 8: 0.45, 16: 0.3}
+# How much of its squares a coarse pixel has to fill to be turned as a matrix of channels by fine pixels (kernels/turn.h),
+# by the lanes of a float32 vector: measured beside permutations, which take eight times as long without byte shuffles.
+LEAST_FILLED = {4: 0, 8: 0.45, 16: 0.3}
 
 
 class Permutation(NamedTuple):
@@ -82,14 +81,15 @@ def turns(lanes: int, itemsize: int, channels: int, factors: tuple[int, int], or
 
     lanes : of a float32 vector.
     """
-    places, lanes = math.prod(factors), lanes * WORD // itemsize
+    least, places = LEAST_FILLED[lanes], math.prod(factors)
     if order == "dcr" or itemsize not in (WORD, 2 * WORD) or places > MOST_RUNS or channels == 1:
         return False
-    if places <= SIDE and lanes > SIDE:
+    if places <= SIDE and least:
         return False  # vectors of a few fine pixels are permuted as fast as they are copied
+    lanes = lanes * WORD // itemsize
     whole = places // lanes * lanes if places % lanes <= 1 else -(-places // lanes) * lanes  # a single one is copied
     filled = places * channels / (max(whole, places) * -(-channels // lanes) * lanes)
-    return filled >= LEAST_FILLED[lanes]
+    return filled >= least
 
 
 @lru_cache(maxsize=256)

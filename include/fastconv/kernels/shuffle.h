@@ -4,9 +4,9 @@
  *   deinterleave:  coarse[j][q] = fine[q*step + j]
  *
  * for elements of any size, row after row; step counts elements. Beginning a call takes as long as moving 300 bytes.
- * Rows of less than a vector that lie together in every way are moved as one, through a buffer. Where ways == step and an element is 1, 2, 4, 8 or 16 bytes, a unit
- * (B_UNIT bytes) of every coarse row makes `ways` units of the fine one, its blocks; each block is picked from the
- * rows, one row after the other, by permutations of bytes:
+ * Rows of less than a vector that lie together in every way are moved as one, through a buffer. Where ways == step and
+ * an element is 1, 2, 4, 8 or 16 bytes, a unit (B_UNIT bytes) of every coarse row makes `ways` units of the fine one,
+ * its blocks; each block is picked from the rows, one row after the other, by permutations of bytes:
  *
  *   coarse[0]  a0 a1 a2 a3                         fine  a0 b0 c0 a1 | b1 c1 a2 b2 | c2 a3 b3 c3
  *   coarse[1]  b0 b1 b2 b3     ways 3, 4 bytes           block 0       block 1       block 2
