@@ -32,8 +32,8 @@ STRIP = 4 << 10  # of AVX2: bytes of coarse pixels that go through one tile afte
 PUT_BYTES, PUT_WORDS, LOOP, BEGIN = 2, 4, 4, 60  # operations, about: for a mask with AVX2, around a tile, before it
 PUT_LONG = 1  # for a mask with AVX-512
 
-# How much of its squares a coarse pixel has to fill to be turned as a matrix of channels and fine pixels (kernels/turn.h)
-# by the lanes of a float32 vector: measured beside permutations, which take eight times as long without byte shuffles.
+# How much of its squares a coarse pixel has to fill to be turned as a matrix (kernels/turn.h), by the lanes of a
+# float32 vector: measured beside permutations, which take eight times as long without byte shuffles.
 LEAST_FILLED = {4: 0, 8: 0.45, 16: 0.3}
 
 
